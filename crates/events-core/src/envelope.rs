@@ -1,0 +1,181 @@
+//! The envelope of a native notification, byte-compatible with SQLSpec 0.69 in both directions.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::payload::encode_metadata;
+use crate::{Error, EventId, Metadata, Op, Payload, Result};
+
+/// The largest notification that PostgreSQL carries, in bytes of the whole envelope.
+pub const MAX_NOTIFY_BYTES: usize = 7_999;
+
+/// What a native notification carries beside its channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotifyEnvelope {
+    /// The event; a fresh id when the sender gave none.
+    pub event_id: EventId,
+    /// The payload; the whole text when the sender used no envelope.
+    pub payload: Value,
+    /// The metadata, when there is some.
+    pub metadata: Option<Metadata>,
+    /// When it was published; the moment of decoding when the sender did not say.
+    pub published_at: Timestamp,
+}
+
+impl NotifyEnvelope {
+    /// Writes the envelope of an event.
+    ///
+    /// # Errors
+    /// `InvalidInput` above [`MAX_NOTIFY_BYTES`], naming both sizes and the way out.
+    pub fn encode(
+        event_id: EventId,
+        payload: &Payload,
+        metadata: Option<&Payload>,
+        published_at: Timestamp,
+    ) -> Result<String> {
+        let at = published_at.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string();
+        let text = format!(
+            r#"{{"event_id":"{event_id}","payload":{},"metadata":{},"published_at":"{at}"}}"#,
+            payload.text(),
+            metadata.map_or("null", Payload::text),
+        );
+        if text.len() <= MAX_NOTIFY_BYTES {
+            return Ok(text);
+        }
+        Err(Error::invalid_input(
+            Op::Publish,
+            format!(
+                "the notification would be {} bytes, PostgreSQL carries {MAX_NOTIFY_BYTES}; check with measure_notify_payload or fits_notify_payload, send a reference, set spill_table, or use a queue backend",
+                text.len()
+            ),
+        ))
+    }
+
+    /// Reads a notification of ours, of SQLSpec, or of anybody else who sends JSON.
+    ///
+    /// `None` for text that is not JSON and for the wake-up markers of SQLSpec's hybrid backend.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let now = Timestamp::now();
+        let Value::Object(mut object) = value else {
+            return Some(Self { event_id: EventId::new(), payload: value, metadata: None, published_at: now });
+        };
+        if is_marker(&object) {
+            return None;
+        }
+        let Some(payload) = object.remove("payload") else {
+            let payload = Value::Object(object);
+            return Some(Self { event_id: EventId::new(), payload, metadata: None, published_at: now });
+        };
+        let text_of = |key: &str| object.get(key).and_then(Value::as_str);
+        Some(Self {
+            event_id: text_of("event_id").and_then(|id| EventId::parse(id).ok()).unwrap_or_else(EventId::new),
+            published_at: text_of("published_at").and_then(|at| at.parse().ok()).unwrap_or(now),
+            metadata: match object.remove("metadata") {
+                Some(Value::Object(metadata)) => Some(metadata),
+                _ => None,
+            },
+            payload,
+        })
+    }
+}
+
+/// Whether this is `{"event_id": …}` or `{"batch_size": …, "marker_id": …}` and nothing more.
+fn is_marker(object: &Metadata) -> bool {
+    match object.len() {
+        1 => object.contains_key("event_id"),
+        2 => object.contains_key("batch_size") && object.contains_key("marker_id"),
+        _ => false,
+    }
+}
+
+/// How many bytes the envelope of this event will have.
+///
+/// # Errors
+/// `InvalidInput` when payload or metadata break a rule that does not concern their size.
+pub fn measure_notify_payload(payload: &impl Serialize, metadata: Option<&Metadata>) -> Result<usize> {
+    let payload = Payload::encode(payload)?;
+    let metadata = metadata.map(encode_metadata).transpose()?;
+    // Ids and timestamps have a fixed width, so an empty envelope measures the frame.
+    let frame = r#"{"event_id":"","payload":,"metadata":,"published_at":""}"#.len() + 32 + 32;
+    Ok(frame + payload.len() + metadata.map_or("null".len(), |m| m.len()))
+}
+
+/// Whether the envelope of this event fits into one notification.
+///
+/// # Errors
+/// As [`measure_notify_payload`].
+pub fn fits_notify_payload(payload: &impl Serialize, metadata: Option<&Metadata>) -> Result<bool> {
+    Ok(measure_notify_payload(payload, metadata)? <= MAX_NOTIFY_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn encoded(payload: &Value, metadata: Option<&Value>) -> Result<String> {
+        let metadata = metadata.map(|m| Payload::encode(m).unwrap());
+        NotifyEnvelope::encode(
+            EventId::from_bytes([1; 16]),
+            &Payload::encode(payload).unwrap(),
+            metadata.as_ref(),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
+    #[test]
+    fn written_and_read_back() {
+        let text = encoded(&json!({"a": "ü"}), Some(&json!({"m": [1]}))).unwrap();
+        assert_eq!(
+            text,
+            r#"{"event_id":"01010101010101010101010101010101","payload":{"a":"ü"},"metadata":{"m":[1]},"published_at":"1970-01-01T00:00:00.000000+00:00"}"#
+        );
+        let envelope = NotifyEnvelope::decode(&text).unwrap();
+        assert_eq!(envelope.payload, json!({"a": "ü"}));
+        assert_eq!(envelope.event_id, EventId::from_bytes([1; 16]));
+        assert_eq!(envelope.published_at, Timestamp::UNIX_EPOCH);
+        assert_eq!(Value::from(envelope.metadata.unwrap()), json!({"m": [1]}));
+    }
+
+    #[test]
+    fn measured_size_is_the_encoded_size() {
+        for (payload, metadata) in [(json!("ascii"), None), (json!({"ü": "日本"}), Some(json!({"k": "é"})))] {
+            let map = metadata.as_ref().and_then(Value::as_object);
+            let measured = measure_notify_payload(&payload, map).unwrap();
+            assert_eq!(measured, encoded(&payload, metadata.as_ref()).unwrap().len());
+        }
+    }
+
+    #[test]
+    fn exactly_7999_bytes_fit() {
+        let frame = measure_notify_payload(&json!(""), None).unwrap();
+        let fitting = json!("x".repeat(MAX_NOTIFY_BYTES - frame));
+        assert!(fits_notify_payload(&fitting, None).unwrap());
+        assert_eq!(encoded(&fitting, None).unwrap().len(), MAX_NOTIFY_BYTES);
+        let larger = json!("x".repeat(MAX_NOTIFY_BYTES - frame + 1));
+        assert!(!fits_notify_payload(&larger, None).unwrap());
+        let error = encoded(&larger, None).unwrap_err().to_string();
+        assert!(error.contains("8000 bytes") && error.contains("7999"), "{error}");
+    }
+
+    #[test]
+    fn foreign_text_keeps_its_content() {
+        assert_eq!(NotifyEnvelope::decode("[1,2]").unwrap().payload, json!([1, 2]));
+        assert_eq!(NotifyEnvelope::decode(r#"{"k":1}"#).unwrap().payload, json!({"k": 1}));
+        for old in ["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00.5Z"] {
+            let text = format!(r#"{{"event_id":"x","payload":null,"published_at":"{old}"}}"#);
+            assert_eq!(NotifyEnvelope::decode(&text).unwrap().published_at, old.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn markers_and_plain_text_are_no_events() {
+        let probe = "__sqlspec_psqlpy_ready__:00";
+        for text in ["", "plain", probe, r#"{"event_id":"a"}"#, r#"{"batch_size":2,"marker_id":"b"}"#] {
+            assert_eq!(NotifyEnvelope::decode(text), None, "{text}");
+        }
+    }
+}

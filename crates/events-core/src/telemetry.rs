@@ -1,0 +1,336 @@
+//! Every metric of the library: its name, its labels, and the only place that emits it.
+//!
+//! Counters are kept in our own atomics, which a snapshot reads, and mirrored to the `metrics`
+//! facade. Install a recorder before the first channel is opened.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
+
+use crate::{ChannelName, GroupName};
+
+/// More channels than this share the label `other`, so that names cannot flood a metrics store.
+const MAX_CHANNEL_LABELS: usize = 256;
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A counter.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Count {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Count {
+            const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name under which it is emitted and shown in a snapshot.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Events stored by a queue backend.
+    Publish = "events.publish",
+    /// Events sent by a native backend.
+    PublishNative = "events.publish.native",
+    /// Publishes that stored nothing because the caller's id was known.
+    PublishRepeated = "events.publish.repeated",
+    /// Events handed to a consumer.
+    Deliver = "events.deliver",
+    /// Recorded acknowledgements.
+    Ack = "events.ack",
+    /// Recorded negative acknowledgements.
+    Nack = "events.nack",
+    /// Events that became dead letters.
+    Dead = "events.dead",
+    /// Events that expired before they were delivered.
+    Expired = "events.expired",
+    /// Verdicts that came after another claim.
+    HoldLost = "events.hold.lost",
+    /// Looks at the database for new events.
+    Poll = "events.poll.query",
+    /// Looks that found nothing.
+    PollEmpty = "events.poll.empty",
+    /// Looks that failed.
+    DequeueError = "events.dequeue.error",
+    /// Handlers that returned an error or panicked.
+    HandlerError = "events.handler.error",
+    /// Listeners started.
+    ListenerStart = "events.listener.start",
+    /// Listeners stopped.
+    ListenerStop = "events.listener.stop",
+    /// Listening connections that were replaced.
+    ListenerReconnect = "events.listener.reconnect",
+    /// Waits that a wake-up ended.
+    ListenerWakeup = "events.listener.wakeup",
+    /// Waits that the poll interval ended.
+    ListenerTimeout = "events.listener.timeout",
+    /// Events dropped because a transient consumer was too slow.
+    ListenerDropped = "events.listener.queue.dropped",
+    /// Channels that use the queue because the wanted backend is not available.
+    Fallback = "events.fallback",
+    /// Channels shut down.
+    Shutdown = "events.shutdown",
+}
+
+/// The counters of all channels that share a configuration name.
+pub struct Telemetry {
+    name: String,
+    counts: Vec<AtomicU64>,
+    in_flight: AtomicU64,
+    resolved: Mutex<BTreeMap<&'static str, u64>>,
+    last_claim: Mutex<Option<Instant>>,
+    labels: RwLock<HashMap<ChannelName, ()>>,
+}
+
+static ALL: LazyLock<Mutex<BTreeMap<String, Arc<Telemetry>>>> = LazyLock::new(Mutex::default);
+
+impl Telemetry {
+    /// The counters of this configuration name; made at the first call, shared afterwards.
+    #[must_use]
+    pub fn named(name: &str) -> Arc<Self> {
+        let mut all = lock(&ALL);
+        let telemetry = all.entry(name.to_owned()).or_insert_with(|| {
+            Arc::new(Self {
+                name: name.to_owned(),
+                counts: Count::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+                in_flight: AtomicU64::new(0),
+                resolved: Mutex::default(),
+                last_claim: Mutex::default(),
+                labels: RwLock::default(),
+            })
+        });
+        Arc::clone(telemetry)
+    }
+
+    /// The present value of a counter.
+    #[must_use]
+    pub fn get(&self, count: Count) -> u64 {
+        self.counts[count as usize].load(Ordering::Relaxed)
+    }
+
+    /// The counters of a backend that concern no single channel.
+    #[must_use]
+    pub fn backend(self: &Arc<Self>, backend: &'static str) -> Meter {
+        Meter::new(self, vec![Label::new("backend", backend)])
+    }
+
+    /// The counters of a channel, and of a group where one is meant.
+    #[must_use]
+    pub fn channel(
+        self: &Arc<Self>,
+        backend: &'static str,
+        channel: &ChannelName,
+        group: Option<&GroupName>,
+    ) -> Meter {
+        let mut labels = vec![Label::new("backend", backend), Label::new("channel", self.label(channel))];
+        if let Some(group) = group {
+            labels.push(Label::new("group", group.as_str().to_owned()));
+        }
+        Meter::new(self, labels)
+    }
+
+    fn label(&self, channel: &ChannelName) -> String {
+        let known = self.labels.read().unwrap_or_else(PoisonError::into_inner).contains_key(channel);
+        if !known {
+            let mut labels = self.labels.write().unwrap_or_else(PoisonError::into_inner);
+            if labels.len() >= MAX_CHANNEL_LABELS {
+                return "other".to_owned();
+            }
+            labels.insert(channel.clone(), ());
+        }
+        channel.as_str().to_owned()
+    }
+
+    /// Notes which backend a channel got.
+    pub fn backend_resolved(&self, backend: &'static str) {
+        *lock(&self.resolved).entry(backend).or_default() += 1;
+        counter!("events.backend.resolved", "backend" => backend).increment(1);
+    }
+
+    /// Notes that the database was asked for events just now.
+    pub fn claimed_now(&self) {
+        *lock(&self.last_claim) = Some(Instant::now());
+    }
+
+    /// All values by name, prefixed with the configuration's name.
+    #[must_use]
+    pub fn snapshot(&self) -> BTreeMap<String, f64> {
+        let mut values = BTreeMap::new();
+        let mut put = |key: &str, value: f64| {
+            values.insert(format!("{}.{key}", self.name), value);
+        };
+        for count in Count::ALL {
+            put(count.name(), to_f64(self.get(*count)));
+        }
+        put("events.in_flight", to_f64(self.in_flight.load(Ordering::Relaxed)));
+        for (backend, count) in lock(&self.resolved).iter() {
+            put(&format!("events.backend.{backend}.resolved"), to_f64(*count));
+        }
+        if let Some(at) = *lock(&self.last_claim) {
+            put("events.claim.age_seconds", at.elapsed().as_secs_f64());
+        }
+        values
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The values of every channel of this process.
+#[must_use]
+pub fn snapshot() -> BTreeMap<String, f64> {
+    let all: Vec<_> = lock(&ALL).values().cloned().collect();
+    all.iter().flat_map(|telemetry| telemetry.snapshot()).collect()
+}
+
+/// Prepared counters, histograms and gauges for one set of labels; cheap to use.
+pub struct Meter {
+    telemetry: Arc<Telemetry>,
+    counters: Vec<Counter>,
+    publish_seconds: Histogram,
+    batch_size: Histogram,
+    lag_seconds: Histogram,
+    handler_seconds: Histogram,
+    depth: Gauge,
+    oldest_age: Gauge,
+    in_flight: Gauge,
+    claim_age: Gauge,
+}
+
+impl Meter {
+    fn new(telemetry: &Arc<Telemetry>, labels: Vec<Label>) -> Self {
+        Self {
+            telemetry: Arc::clone(telemetry),
+            counters: Count::ALL.iter().map(|count| counter!(count.name(), labels.clone())).collect(),
+            publish_seconds: histogram!("events.publish.seconds", labels.clone()),
+            batch_size: histogram!("events.batch.size", labels.clone()),
+            lag_seconds: histogram!("events.lag.seconds", labels.clone()),
+            handler_seconds: histogram!("events.handler.seconds", labels.clone()),
+            depth: gauge!("events.depth", labels.clone()),
+            oldest_age: gauge!("events.oldest_age.seconds", labels.clone()),
+            in_flight: gauge!("events.in_flight", labels.clone()),
+            claim_age: gauge!("events.claim.age.seconds", labels),
+        }
+    }
+
+    /// Adds to a counter.
+    pub fn add(&self, count: Count, by: u64) {
+        if by > 0 {
+            self.telemetry.counts[count as usize].fetch_add(by, Ordering::Relaxed);
+            self.counters[count as usize].increment(by);
+        }
+    }
+
+    /// One publishing call took this long.
+    pub fn publish_took(&self, time: Duration) {
+        self.publish_seconds.record(time);
+    }
+
+    /// A statement carried this many events.
+    pub fn batch(&self, events: usize) {
+        self.batch_size.record(to_f64(events as u64));
+    }
+
+    /// An event was handed over this long after it was published.
+    pub fn delivered(&self, lag: Duration) {
+        self.add(Count::Deliver, 1);
+        self.lag_seconds.record(lag);
+    }
+
+    /// A handler took this long.
+    pub fn handler_took(&self, time: Duration) {
+        self.handler_seconds.record(time);
+    }
+
+    /// The database was asked for events, and gave this many.
+    pub fn claimed(&self, events: usize) {
+        self.add(Count::Poll, 1);
+        self.telemetry.claimed_now();
+        self.claim_age.set(0.0);
+        if events == 0 {
+            self.add(Count::PollEmpty, 1);
+        } else {
+            self.batch(events);
+        }
+    }
+
+    /// One event more is held by a handler.
+    pub fn handling_started(&self) {
+        self.telemetry.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.increment(1.0);
+    }
+
+    /// One event fewer is held by a handler.
+    pub fn handling_ended(&self) {
+        self.telemetry.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.decrement(1.0);
+    }
+
+    /// What a count of the stored events showed.
+    pub fn depth(&self, ready: u64, oldest: Option<Duration>) {
+        self.depth.set(to_f64(ready));
+        self.oldest_age.set(oldest.unwrap_or_default().as_secs_f64());
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("telemetry", &self.telemetry).finish_non_exhaustive()
+    }
+}
+
+/// Notes how long a statement took.
+pub fn statement(backend: &'static str, op: &'static str, time: Duration) {
+    histogram!("events.statement.seconds", "backend" => backend, "op" => op).record(time);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric above 2^53 may lose its last digit")]
+fn to_f64(value: u64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_of_one_name_share_counters() {
+        let channel = ChannelName::new("orders").unwrap();
+        let first = Telemetry::named("telemetry_test").channel("poll_queue", &channel, None);
+        let second = Telemetry::named("telemetry_test").channel("poll_queue", &channel, None);
+        first.add(Count::Publish, 2);
+        second.add(Count::Publish, 1);
+        assert_eq!(snapshot()["telemetry_test.events.publish"], 3.0);
+        assert_eq!(Telemetry::named("telemetry_other").get(Count::Publish), 0);
+    }
+
+    #[test]
+    fn channel_labels_are_bounded() {
+        let telemetry = Telemetry::named("telemetry_labels");
+        for n in 0..MAX_CHANNEL_LABELS {
+            let name = ChannelName::new(format!("c{n}")).unwrap();
+            assert_eq!(telemetry.label(&name), name.as_str());
+        }
+        assert_eq!(telemetry.label(&ChannelName::new("one_more").unwrap()), "other");
+        assert_eq!(telemetry.label(&ChannelName::new("c0").unwrap()), "c0");
+    }
+}
