@@ -39,7 +39,7 @@ CREATE INDEX idx_sqlspec_event_queue_claim ON sqlspec_event_queue (queue_id, pri
 CREATE INDEX idx_sqlspec_event_queue_delayed ON sqlspec_event_queue (queue_id, available_at) WHERE status = 1;
 CREATE INDEX idx_sqlspec_event_queue_suspect ON sqlspec_event_queue (queue_id, priority DESC, id) WHERE status = 2;
 CREATE INDEX idx_sqlspec_event_queue_leased ON sqlspec_event_queue (queue_id, lease_expires_at) WHERE status = 3;
-CREATE INDEX idx_sqlspec_event_queue_acked ON sqlspec_event_queue (acked_at) WHERE status = 4;
+CREATE INDEX idx_sqlspec_event_queue_acked ON sqlspec_event_queue (acked_at, queue_id) WHERE status = 4;
 CREATE INDEX idx_sqlspec_event_queue_expiry ON sqlspec_event_queue (queue_id, expires_at) WHERE expires_at IS NOT NULL AND status < 3;
 
 -- Events that were given up: reason is max_attempts, rejected, expired or undecodable.

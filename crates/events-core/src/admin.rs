@@ -43,21 +43,26 @@ impl Stats {
     /// Counts of a channel without groups yet.
     #[must_use]
     pub fn new(channel: ChannelName) -> Self {
-        Self { channel, groups: Vec::new() }
+        Self {
+            channel,
+            groups: Vec::new(),
+        }
     }
 
     /// The sum over all groups.
     #[must_use]
     pub fn total(&self) -> GroupStats {
-        self.groups.iter().fold(GroupStats::default(), |mut sum, group| {
-            sum.ready += group.ready;
-            sum.delayed += group.delayed;
-            sum.leased += group.leased;
-            sum.acked += group.acked;
-            sum.dead += group.dead;
-            sum.oldest_ready_age = sum.oldest_ready_age.max(group.oldest_ready_age);
-            sum
-        })
+        self.groups
+            .iter()
+            .fold(GroupStats::default(), |mut sum, group| {
+                sum.ready += group.ready;
+                sum.delayed += group.delayed;
+                sum.leased += group.leased;
+                sum.acked += group.acked;
+                sum.dead += group.dead;
+                sum.oldest_ready_age = sum.oldest_ready_age.max(group.oldest_ready_age);
+                sum
+            })
     }
 }
 
@@ -109,7 +114,12 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// A dead letter; set the other fields after.
     #[must_use]
-    pub fn new(event_id: EventId, channel: ChannelName, reason: String, died_at: Timestamp) -> Self {
+    pub fn new(
+        event_id: EventId,
+        channel: ChannelName,
+        reason: String,
+        died_at: Timestamp,
+    ) -> Self {
         Self {
             event_id,
             channel,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    Admin, BoxSubscription, Capabilities, ChannelName, EventId, GroupName, NewEvent, Pending, Receipt, Result,
+    Admin, BoxSubscription, Capabilities, ChannelName, Error, ErrorKind, EventId, FanOut,
+    GroupName, NewEvent, Op, Pending, Receipt, Result,
 };
 
 /// A way to carry events through a database. Object safe; chosen at run time.
@@ -67,7 +68,40 @@ impl Subscribe {
     /// A consumer of the default group that handles one event at a time.
     #[must_use]
     pub fn new(channel: ChannelName) -> Self {
-        Self { channel, group: None, concurrency: 1, prefetch: None, poll_interval: None }
+        Self {
+            channel,
+            group: None,
+            concurrency: 1,
+            prefetch: None,
+            poll_interval: None,
+        }
+    }
+
+    /// Refuses what a backend with these capabilities cannot honour, and numbers that cannot work.
+    ///
+    /// # Errors
+    /// `Unsupported` for a group where there are none; `InvalidInput` for a name that is too long,
+    /// for a concurrency or prefetch of zero and for a poll interval of zero.
+    pub fn check_supported(&self, capabilities: &Capabilities) -> Result<()> {
+        capabilities.check_name("channel", self.channel.as_str(), Op::Subscribe)?;
+        if let Some(group) = &self.group {
+            if capabilities.fan_out != FanOut::Groups {
+                return Err(Error::new(ErrorKind::Unsupported, Op::Subscribe).because(
+                    "this backend has no consumer groups; leave the group out or use a queue backend",
+                ));
+            }
+            capabilities.check_name("group", group.as_str(), Op::Subscribe)?;
+        }
+        let refused = if self.concurrency == 0 {
+            "concurrency must be at least 1, not 0"
+        } else if self.prefetch == Some(0) {
+            "prefetch must be at least 1, not 0; leave it out to adapt"
+        } else if self.poll_interval.is_some_and(|time| time.is_zero()) {
+            "poll_interval must be greater than zero, not 0s"
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid_input(Op::Subscribe, refused))
     }
 }
 
@@ -146,6 +180,10 @@ impl Health {
     /// A report.
     #[must_use]
     pub fn new(backend: &'static str, database: String, round_trip: Duration) -> Self {
-        Self { backend, database, round_trip }
+        Self {
+            backend,
+            database,
+            round_trip,
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::{Error, Op, Result};
+
 /// Who gets an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,7 +42,10 @@ pub enum Wakes {
 
 /// The promises of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "a table of independent promises")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a table of independent promises"
+)]
 pub struct Capabilities {
     /// An event outlives the absence of consumers and the end of every process.
     pub durable: bool,
@@ -66,4 +71,24 @@ pub struct Capabilities {
     pub max_event_bytes: Option<usize>,
     /// The longest channel name in bytes.
     pub max_name_bytes: usize,
+}
+
+impl Capabilities {
+    /// Refuses a channel or group name that the database would cut.
+    ///
+    /// # Errors
+    /// `InvalidInput` that names the length and the limit.
+    pub(crate) fn check_name(&self, what: &str, name: &str, op: Op) -> Result<()> {
+        if name.len() <= self.max_name_bytes {
+            return Ok(());
+        }
+        Err(Error::invalid_input(
+            op,
+            format!(
+                "{what} name {name:?} is {} bytes long; this backend allows {}, and longer names are never truncated",
+                name.len(),
+                self.max_name_bytes
+            ),
+        ))
+    }
 }

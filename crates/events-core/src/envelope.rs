@@ -34,7 +34,9 @@ impl NotifyEnvelope {
         metadata: Option<&Payload>,
         published_at: Timestamp,
     ) -> Result<String> {
-        let at = published_at.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string();
+        let at = published_at
+            .strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00")
+            .to_string();
         let text = format!(
             r#"{{"event_id":"{event_id}","payload":{},"metadata":{},"published_at":"{at}"}}"#,
             payload.text(),
@@ -60,19 +62,33 @@ impl NotifyEnvelope {
         let value: Value = serde_json::from_str(text).ok()?;
         let now = Timestamp::now();
         let Value::Object(mut object) = value else {
-            return Some(Self { event_id: EventId::new(), payload: value, metadata: None, published_at: now });
+            return Some(Self {
+                event_id: EventId::new(),
+                payload: value,
+                metadata: None,
+                published_at: now,
+            });
         };
         if is_marker(&object) {
             return None;
         }
         let Some(payload) = object.remove("payload") else {
             let payload = Value::Object(object);
-            return Some(Self { event_id: EventId::new(), payload, metadata: None, published_at: now });
+            return Some(Self {
+                event_id: EventId::new(),
+                payload,
+                metadata: None,
+                published_at: now,
+            });
         };
         let text_of = |key: &str| object.get(key).and_then(Value::as_str);
         Some(Self {
-            event_id: text_of("event_id").and_then(|id| EventId::parse(id).ok()).unwrap_or_else(EventId::new),
-            published_at: text_of("published_at").and_then(|at| at.parse().ok()).unwrap_or(now),
+            event_id: text_of("event_id")
+                .and_then(|id| EventId::parse(id).ok())
+                .unwrap_or_else(EventId::new),
+            published_at: text_of("published_at")
+                .and_then(|at| at.parse().ok())
+                .unwrap_or(now),
             metadata: match object.remove("metadata") {
                 Some(Value::Object(metadata)) => Some(metadata),
                 _ => None,
@@ -95,7 +111,10 @@ fn is_marker(object: &Metadata) -> bool {
 ///
 /// # Errors
 /// `InvalidInput` when payload or metadata break a rule that does not concern their size.
-pub fn measure_notify_payload(payload: &impl Serialize, metadata: Option<&Metadata>) -> Result<usize> {
+pub fn measure_notify_payload(
+    payload: &impl Serialize,
+    metadata: Option<&Metadata>,
+) -> Result<usize> {
     let payload = Payload::encode(payload)?;
     let metadata = metadata.map(encode_metadata).transpose()?;
     // Ids and timestamps have a fixed width, so an empty envelope measures the frame.
@@ -142,10 +161,16 @@ mod tests {
 
     #[test]
     fn measured_size_is_the_encoded_size() {
-        for (payload, metadata) in [(json!("ascii"), None), (json!({"ü": "日本"}), Some(json!({"k": "é"})))] {
+        for (payload, metadata) in [
+            (json!("ascii"), None),
+            (json!({"ü": "日本"}), Some(json!({"k": "é"}))),
+        ] {
             let map = metadata.as_ref().and_then(Value::as_object);
             let measured = measure_notify_payload(&payload, map).unwrap();
-            assert_eq!(measured, encoded(&payload, metadata.as_ref()).unwrap().len());
+            assert_eq!(
+                measured,
+                encoded(&payload, metadata.as_ref()).unwrap().len()
+            );
         }
     }
 
@@ -158,23 +183,41 @@ mod tests {
         let larger = json!("x".repeat(MAX_NOTIFY_BYTES - frame + 1));
         assert!(!fits_notify_payload(&larger, None).unwrap());
         let error = encoded(&larger, None).unwrap_err().to_string();
-        assert!(error.contains("8000 bytes") && error.contains("7999"), "{error}");
+        assert!(
+            error.contains("8000 bytes") && error.contains("7999"),
+            "{error}"
+        );
     }
 
     #[test]
     fn foreign_text_keeps_its_content() {
-        assert_eq!(NotifyEnvelope::decode("[1,2]").unwrap().payload, json!([1, 2]));
-        assert_eq!(NotifyEnvelope::decode(r#"{"k":1}"#).unwrap().payload, json!({"k": 1}));
+        assert_eq!(
+            NotifyEnvelope::decode("[1,2]").unwrap().payload,
+            json!([1, 2])
+        );
+        assert_eq!(
+            NotifyEnvelope::decode(r#"{"k":1}"#).unwrap().payload,
+            json!({"k": 1})
+        );
         for old in ["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00.5Z"] {
             let text = format!(r#"{{"event_id":"x","payload":null,"published_at":"{old}"}}"#);
-            assert_eq!(NotifyEnvelope::decode(&text).unwrap().published_at, old.parse().unwrap());
+            assert_eq!(
+                NotifyEnvelope::decode(&text).unwrap().published_at,
+                old.parse().unwrap()
+            );
         }
     }
 
     #[test]
     fn markers_and_plain_text_are_no_events() {
         let probe = "__sqlspec_psqlpy_ready__:00";
-        for text in ["", "plain", probe, r#"{"event_id":"a"}"#, r#"{"batch_size":2,"marker_id":"b"}"#] {
+        for text in [
+            "",
+            "plain",
+            probe,
+            r#"{"event_id":"a"}"#,
+            r#"{"batch_size":2,"marker_id":"b"}"#,
+        ] {
             assert_eq!(NotifyEnvelope::decode(text), None, "{text}");
         }
     }

@@ -91,7 +91,10 @@ impl ErrorKind {
     /// Whether the same call may succeed later without any change by the caller.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Busy | Self::Timeout | Self::StorageFull)
+        matches!(
+            self,
+            Self::Unavailable | Self::Busy | Self::Timeout | Self::StorageFull
+        )
     }
 }
 
@@ -188,8 +191,10 @@ impl Error {
     /// The item that a transient stream yields after an interruption.
     #[must_use]
     pub fn gap(gap: Gap) -> Self {
-        let mut error = Self::new(ErrorKind::Gap, Op::Receive)
-            .because(format!("events between {} and {} may be missing: {}", gap.from, gap.until, gap.cause));
+        let mut error = Self::new(ErrorKind::Gap, Op::Receive).because(format!(
+            "events between {} and {} may be missing: {}",
+            gap.from, gap.until, gap.cause
+        ));
         error.inner().gap = Some(gap);
         error
     }
@@ -197,8 +202,9 @@ impl Error {
     /// The item that a transient stream yields when its consumer missed `events` of them.
     #[must_use]
     pub fn lagged(events: u64) -> Self {
-        let mut error = Self::new(ErrorKind::Lagged, Op::Receive)
-            .because(format!("{events} events were dropped because the consumer was slower than the channel"));
+        let mut error = Self::new(ErrorKind::Lagged, Op::Receive).because(format!(
+            "{events} events were dropped because the consumer was slower than the channel"
+        ));
         error.inner().lagged = events;
         error
     }
@@ -291,7 +297,10 @@ impl Error {
                 detail: shared.detail.clone(),
                 gap: shared.gap.clone(),
                 lagged: shared.lagged,
-                source: shared.source.as_ref().map(|_| Box::new(Self(Arc::clone(&shared))) as BoxError),
+                source: shared
+                    .source
+                    .as_ref()
+                    .map(|_| Box::new(Self(Arc::clone(&shared))) as BoxError),
             });
         }
         Arc::get_mut(&mut self.0).expect("the record was just made and is not shared")
@@ -339,7 +348,10 @@ mod tests {
     #[test]
     fn text_is_one_line_with_operation_kind_and_reason() {
         let error = Error::new(ErrorKind::Busy, Op::Publish).because("the file is locked");
-        assert_eq!(error.to_string(), "publish failed: busy (the file is locked)");
+        assert_eq!(
+            error.to_string(),
+            "publish failed: busy (the file is locked)"
+        );
         assert!(error.is_retryable());
     }
 
@@ -355,7 +367,11 @@ mod tests {
     #[test]
     fn gap_and_lag_do_not_end_a_stream() {
         let now = Timestamp::UNIX_EPOCH;
-        let gap = Error::gap(Gap { from: now, until: now, cause: "restart".to_owned() });
+        let gap = Error::gap(Gap {
+            from: now,
+            until: now,
+            cause: "restart".to_owned(),
+        });
         assert!(gap.stream_continues() && gap.as_gap().is_some());
         assert_eq!(Error::lagged(3).as_lagged(), Some(3));
         assert!(Error::lagged(3).stream_continues());

@@ -17,7 +17,10 @@ pub struct EventId(Uuid);
 impl EventId {
     /// Makes a fresh, time-ordered id.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "a default that differs on each call would surprise")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default that differs on each call would surprise"
+    )]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
@@ -107,12 +110,20 @@ mod tests {
         let text = id.to_string();
         assert_eq!(text.len(), 32);
         assert_eq!(EventId::parse(&text).unwrap(), id);
-        assert_eq!(EventId::parse(&Uuid::from(id).hyphenated().to_string()).unwrap(), id);
+        assert_eq!(
+            EventId::parse(&Uuid::from(id).hyphenated().to_string()).unwrap(),
+            id
+        );
     }
 
     #[test]
     fn other_keys_are_refused_with_the_way_out() {
-        for bad in ["", "order-1", "{0190163d-8694-739b-aea5-966c26f8ad91}", "0190163d8694739baea5966c26f8ad9g"] {
+        for bad in [
+            "",
+            "order-1",
+            "{0190163d-8694-739b-aea5-966c26f8ad91}",
+            "0190163d8694739baea5966c26f8ad9g",
+        ] {
             let error = EventId::parse(bad).unwrap_err();
             assert!(error.to_string().contains("UUIDv5"), "{error}");
         }

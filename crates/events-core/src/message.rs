@@ -37,7 +37,12 @@ pub struct EventMessage {
 impl EventMessage {
     /// A message with a payload and nothing else, for backends; set the other fields after.
     #[must_use]
-    pub fn new(event_id: EventId, channel: ChannelName, payload: Value, created_at: Timestamp) -> Self {
+    pub fn new(
+        event_id: EventId,
+        channel: ChannelName,
+        payload: Value,
+        created_at: Timestamp,
+    ) -> Self {
         Self {
             event_id,
             channel,
@@ -71,7 +76,11 @@ impl EventMessage {
     pub fn payload_as<T: DeserializeOwned>(&self) -> Result<T> {
         T::deserialize(&self.payload).map_err(|e| {
             Error::new(ErrorKind::Codec, Op::Receive)
-                .because(format!("payload of event {} is not a {}", self.event_id, std::any::type_name::<T>()))
+                .because(format!(
+                    "payload of event {} is not a {}",
+                    self.event_id,
+                    std::any::type_name::<T>()
+                ))
                 .caused_by(e)
         })
     }
@@ -100,6 +109,8 @@ pub struct HoldToken {
     pub priority: i16,
     /// The attempt that this holding is.
     pub attempts: u32,
+    /// Whether the publisher chose the event's id.
+    pub keyed: bool,
 }
 
 #[cfg(test)]

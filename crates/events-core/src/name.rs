@@ -17,14 +17,18 @@ const RULE: &str = "a name starts with an ASCII letter or underscore and goes on
 /// Whether `text` is `[A-Za-z_][A-Za-z0-9_]*`, looked at byte by byte.
 fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+    bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 fn check(what: &str, text: &str, limit: usize, kind: ErrorKind) -> Result<()> {
     let shown: String = text.chars().take(80).collect();
     if !is_identifier(text) {
-        return Err(Error::new(kind, Op::Configure).because(format!("{what} name {shown:?}: {RULE}")));
+        return Err(
+            Error::new(kind, Op::Configure).because(format!("{what} name {shown:?}: {RULE}"))
+        );
     }
     if text.len() > limit {
         return Err(Error::new(kind, Op::Configure).because(format!(
@@ -168,8 +172,16 @@ impl TableName {
         if let Some(schema) = schema {
             check("schema", schema, 63, ErrorKind::InvalidConfig)?;
         }
-        check("queue table", base, MAX_TABLE_BYTES, ErrorKind::InvalidConfig)?;
-        Ok(Self { schema: schema.map(str::to_owned), base: base.to_owned() })
+        check(
+            "queue table",
+            base,
+            MAX_TABLE_BYTES,
+            ErrorKind::InvalidConfig,
+        )?;
+        Ok(Self {
+            schema: schema.map(str::to_owned),
+            base: base.to_owned(),
+        })
     }
 
     /// The schema, when one was named.
@@ -187,7 +199,10 @@ impl TableName {
     /// The same table without its schema.
     #[must_use]
     pub fn without_schema(&self) -> Self {
-        Self { schema: None, base: self.base.clone() }
+        Self {
+            schema: None,
+            base: self.base.clone(),
+        }
     }
 
     /// Renders SQL that was written for the default table: each identifier made of the default
@@ -200,7 +215,9 @@ impl TableName {
         while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '_') {
             out.push_str(&rest[..start]);
             rest = &rest[start..];
-            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                .unwrap_or(rest.len());
             let (word, tail) = rest.split_at(end);
             match word.split_once(Self::DEFAULT) {
                 Some((prefix, suffix)) => self.push(&mut out, prefix, suffix),
@@ -223,7 +240,10 @@ impl TableName {
 
 impl Default for TableName {
     fn default() -> Self {
-        Self { schema: None, base: Self::DEFAULT.to_owned() }
+        Self {
+            schema: None,
+            base: Self::DEFAULT.to_owned(),
+        }
     }
 }
 
@@ -255,20 +275,35 @@ mod tests {
 
     #[test]
     fn channel_names_that_are_accepted() {
-        for good in ["a", "_", "_x9", "Notifications", "user_events_2", &"x".repeat(128)] {
+        for good in [
+            "a",
+            "_",
+            "_x9",
+            "Notifications",
+            "user_events_2",
+            &"x".repeat(128),
+        ] {
             assert_eq!(ChannelName::new(good).unwrap().as_str(), good);
         }
     }
 
     #[test]
     fn channel_names_that_are_refused_name_value_and_rule() {
-        for bad in ["", "9a", "a-b", "a.b", "a b", "a\n", "naïve", "a;", "\"a\"", "a\0"] {
+        for bad in [
+            "", "9a", "a-b", "a.b", "a b", "a\n", "naïve", "a;", "\"a\"", "a\0",
+        ] {
             let error = ChannelName::new(bad).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            assert!(error.to_string().contains("starts with an ASCII letter"), "{error}");
+            assert!(
+                error.to_string().contains("starts with an ASCII letter"),
+                "{error}"
+            );
         }
         let error = ChannelName::new("x".repeat(129)).unwrap_err();
-        assert!(error.to_string().contains("129 bytes") && error.to_string().contains("128"), "{error}");
+        assert!(
+            error.to_string().contains("129 bytes") && error.to_string().contains("128"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -276,8 +311,24 @@ mod tests {
         for good in ["app_events", "app.events", &"t".repeat(48)] {
             assert_eq!(TableName::new(good).unwrap().to_string(), good);
         }
-        for bad in ["", "a-b", "1a", "a.", ".a", "a..b", "a.b.c", "a@b", "a b", "a\n", &"t".repeat(49)] {
-            assert_eq!(TableName::new(bad).unwrap_err().kind(), ErrorKind::InvalidConfig, "{bad:?}");
+        for bad in [
+            "",
+            "a-b",
+            "1a",
+            "a.",
+            ".a",
+            "a..b",
+            "a.b.c",
+            "a@b",
+            "a b",
+            "a\n",
+            &"t".repeat(49),
+        ] {
+            assert_eq!(
+                TableName::new(bad).unwrap_err().kind(),
+                ErrorKind::InvalidConfig,
+                "{bad:?}"
+            );
         }
     }
 

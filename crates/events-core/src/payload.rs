@@ -29,8 +29,9 @@ impl Payload {
     /// # Errors
     /// `InvalidInput` when the value cannot be written as JSON or breaks a limit.
     pub fn encode(value: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let text = serde_json::to_string(value)
-            .map_err(|e| Error::invalid_input(Op::Publish, "the payload cannot be written as JSON").caused_by(e))?;
+        let text = serde_json::to_string(value).map_err(|e| {
+            Error::invalid_input(Op::Publish, "the payload cannot be written as JSON").caused_by(e)
+        })?;
         Self::checked(text)
     }
 
@@ -44,7 +45,11 @@ impl Payload {
         if let Err(e) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
             return Err(Error::invalid_input(
                 Op::Publish,
-                format!("the payload is not JSON: line {} column {}", e.line(), e.column()),
+                format!(
+                    "the payload is not JSON: line {} column {}",
+                    e.line(),
+                    e.column()
+                ),
             ));
         }
         Ok(Self(text.into_boxed_str()))
@@ -95,16 +100,25 @@ impl fmt::Debug for Payload {
 /// Encodes metadata, which must be a JSON object of at most [`MAX_METADATA_BYTES`].
 pub(crate) fn encode_metadata(value: &impl Serialize) -> Result<Payload> {
     let payload = Payload::encode(value).map_err(|e| {
-        let reason = e.detail().unwrap_or_default().replace("the payload", "the metadata");
+        let reason = e
+            .detail()
+            .unwrap_or_default()
+            .replace("the payload", "the metadata");
         Error::invalid_input(Op::Publish, reason)
     })?;
     if !payload.0.starts_with('{') {
-        return Err(Error::invalid_input(Op::Publish, "metadata must be a JSON object"));
+        return Err(Error::invalid_input(
+            Op::Publish,
+            "metadata must be a JSON object",
+        ));
     }
     if payload.len() > MAX_METADATA_BYTES {
         return Err(Error::invalid_input(
             Op::Publish,
-            format!("the metadata is {} bytes of JSON, the limit is {MAX_METADATA_BYTES}", payload.len()),
+            format!(
+                "the metadata is {} bytes of JSON, the limit is {MAX_METADATA_BYTES}",
+                payload.len()
+            ),
         ));
     }
     Ok(payload)
@@ -120,7 +134,9 @@ fn check_text(text: &str) -> Result<(), String> {
             b'[' | b'{' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
-                    return Err(format!("the payload is nested deeper than {MAX_DEPTH} levels; flatten it"));
+                    return Err(format!(
+                        "the payload is nested deeper than {MAX_DEPTH} levels; flatten it"
+                    ));
                 }
                 at += 1;
             }
@@ -143,7 +159,10 @@ fn skip_string(bytes: &[u8], at: usize) -> Result<usize, String> {
             b'"' => return Ok(at + 1),
             b'\\' => {
                 if bytes[at..].starts_with(b"\\u0000") {
-                    return Err("the payload contains \\u0000, which PostgreSQL cannot store; remove it".to_owned());
+                    return Err(
+                        "the payload contains \\u0000, which PostgreSQL cannot store; remove it"
+                            .to_owned(),
+                    );
                 }
                 at += 2;
             }
@@ -156,7 +175,9 @@ fn skip_string(bytes: &[u8], at: usize) -> Result<usize, String> {
 /// The position after the number that starts at `at`.
 fn skip_number(text: &str, at: usize) -> Result<usize, String> {
     let rest = &text[at..];
-    let len = rest.find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')).unwrap_or(rest.len());
+    let len = rest
+        .find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E'))
+        .unwrap_or(rest.len());
     let number = &rest[..len];
     // Up to 18 digits always fit; most numbers end here.
     let short_integer = len <= 18 && number.bytes().skip(1).all(|b| b.is_ascii_digit());
@@ -186,9 +207,19 @@ mod tests {
 
     #[test]
     fn any_json_value_is_a_payload() {
-        for value in [json!(null), json!(1), json!("x"), json!([1, 2]), json!({"a": {"b": 1.5e300}}), json!(u64::MAX)] {
+        for value in [
+            json!(null),
+            json!(1),
+            json!("x"),
+            json!([1, 2]),
+            json!({"a": {"b": 1.5e300}}),
+            json!(u64::MAX),
+        ] {
             let payload = Payload::encode(&value).unwrap();
-            assert_eq!(serde_json::from_str::<Value>(payload.text()).unwrap(), value);
+            assert_eq!(
+                serde_json::from_str::<Value>(payload.text()).unwrap(),
+                value
+            );
         }
     }
 
@@ -202,16 +233,32 @@ mod tests {
     #[test]
     fn nul_is_refused_in_values_and_keys_but_not_an_escaped_backslash() {
         assert!(refused(r#"{"a":"x\u0000"}"#).contains("u0000"));
-        assert!(Payload::encode(&json!({"a\0": 1})).unwrap_err().to_string().contains("u0000"));
+        assert!(
+            Payload::encode(&json!({"a\0": 1}))
+                .unwrap_err()
+                .to_string()
+                .contains("u0000")
+        );
         assert!(Payload::from_text(r#""\\u0000""#).is_ok());
     }
 
     #[test]
     fn numbers_that_would_change_are_refused() {
-        for bad in ["18446744073709551616", "-9223372036854775809", "1e400", "[1,123456789012345678901234567890]"] {
+        for bad in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "1e400",
+            "[1,123456789012345678901234567890]",
+        ] {
             assert!(refused(bad).contains("i64, u64 nor f64"), "{bad}");
         }
-        for good in ["18446744073709551615", "-9223372036854775808", "1e308", "-0.5", "0"] {
+        for good in [
+            "18446744073709551615",
+            "-9223372036854775808",
+            "1e308",
+            "-0.5",
+            "0",
+        ] {
             assert!(Payload::from_text(good).is_ok(), "{good}");
         }
     }
@@ -219,20 +266,36 @@ mod tests {
     #[test]
     fn text_that_is_not_json_is_refused_with_its_place_and_without_its_content() {
         let error = refused("{\"secret\": }");
-        assert!(error.contains("line 1 column 12") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains("line 1 column 12") && !error.contains("secret"),
+            "{error}"
+        );
         assert!(Payload::from_text("").is_err());
         assert!(Payload::from_text("1 2").is_err());
     }
 
     #[test]
     fn size_error_names_size_limit_and_option() {
-        let error = Payload::encode(&"x".repeat(98)).unwrap().fits(99).unwrap_err().to_string();
-        assert!(error.contains("100 bytes") && error.contains("limit is 99") && error.contains("max_payload_bytes"));
+        let error = Payload::encode(&"x".repeat(98))
+            .unwrap()
+            .fits(99)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("100 bytes")
+                && error.contains("limit is 99")
+                && error.contains("max_payload_bytes")
+        );
     }
 
     #[test]
     fn metadata_is_an_object() {
-        assert!(encode_metadata(&json!([1])).unwrap_err().to_string().contains("JSON object"));
+        assert!(
+            encode_metadata(&json!([1]))
+                .unwrap_err()
+                .to_string()
+                .contains("JSON object")
+        );
         assert!(encode_metadata(&json!({"a": "x".repeat(MAX_METADATA_BYTES)})).is_err());
         assert_eq!(encode_metadata(&json!({})).unwrap().text(), "{}");
     }

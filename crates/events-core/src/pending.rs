@@ -14,6 +14,9 @@ use crate::Result;
 ///
 /// Dropping it abandons the answer, never the work.
 pub trait Operation<T>: Future<Output = Result<T>> + Send {
+    /// Makes sure that the work is done although nobody polls or waits yet.
+    fn start(self: Pin<&mut Self>);
+
     /// Blocks this thread until the answer is there.
     ///
     /// A backend whose driver blocks may do the work on this very thread.
@@ -43,8 +46,8 @@ impl<T: Send + 'static> Pending<T> {
         Self(Repr::Started(Box::pin(operation)))
     }
 
-    /// An operation that is this future. It runs while it is polled, so use it for work that may
-    /// be dropped half-way, or whose owner is a task that was spawned for it.
+    /// An operation that is this future. It runs only while it is polled, so use it for work that
+    /// may be dropped half-way, or that a task of its own carries out.
     pub fn from_future(future: impl Future<Output = Result<T>> + Send + 'static) -> Self {
         Self::started(Driven(Box::pin(future)))
     }
@@ -60,6 +63,18 @@ impl<T: Send + 'static> Pending<T> {
         }
     }
 
+    /// Makes sure that the work is done although nobody polls or waits yet.
+    pub fn start(&mut self) {
+        if let Repr::Started(operation) = &mut self.0 {
+            operation.as_mut().start();
+        }
+    }
+
+    /// Has the work done and gives up the answer.
+    pub fn detach(mut self) {
+        self.start();
+    }
+
     /// The same operation with its answer changed by `change`, which runs where the answer is
     /// received.
     pub fn then<U, F>(self, change: F) -> Pending<U>
@@ -68,8 +83,13 @@ impl<T: Send + 'static> Pending<T> {
         F: FnOnce(Result<T>) -> Result<U> + Send + 'static,
     {
         match self.0 {
-            Repr::Ready(answer) => Pending::ready(change(answer.expect("an operation is consumed once"))),
-            Repr::Started(operation) => Pending::started(Then { operation, change: Some(change) }),
+            Repr::Ready(answer) => {
+                Pending::ready(change(answer.expect("an operation is consumed once")))
+            }
+            Repr::Started(operation) => Pending::started(Then {
+                operation,
+                change: Some(change),
+            }),
         }
     }
 }
@@ -104,13 +124,20 @@ impl<T, U, F: FnOnce(Result<T>) -> Result<U>> Future for Then<T, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         this.operation.as_mut().poll(cx).map(|answer| {
-            let change = this.change.take().expect("a finished future is not polled again");
+            let change = this
+                .change
+                .take()
+                .expect("a finished future is not polled again");
             change(answer)
         })
     }
 }
 
 impl<T, U, F: FnOnce(Result<T>) -> Result<U> + Send> Operation<U> for Then<T, F> {
+    fn start(mut self: Pin<&mut Self>) {
+        self.operation.as_mut().start();
+    }
+
     fn wait(mut self: Pin<Box<Self>>) -> Result<U> {
         let change = self.change.take().expect("an operation is waited for once");
         let this = Pin::into_inner(self);
@@ -129,6 +156,8 @@ impl<T> Future for Driven<T> {
 }
 
 impl<T> Operation<T> for Driven<T> {
+    fn start(self: Pin<&mut Self>) {}
+
     fn wait(self: Pin<Box<Self>>) -> Result<T> {
         block_on_until(self, None).expect("without a deadline the wait ends with the answer")
     }
@@ -137,7 +166,10 @@ impl<T> Operation<T> for Driven<T> {
 /// Drives a future on this thread; `None` when `deadline` passes first.
 pub fn block_on_until<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
-    let parker = Arc::new(Parker { thread: thread::current(), woken: AtomicBool::new(false) });
+    let parker = Arc::new(Parker {
+        thread: thread::current(),
+        woken: AtomicBool::new(false),
+    });
     let waker = Waker::from(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     loop {
@@ -178,8 +210,17 @@ mod tests {
 
     #[test]
     fn ready_and_future_answers_are_waited_for_and_changed() {
-        assert_eq!(Pending::ready(Ok(2)).then(|n| Ok(n? + 1)).wait().unwrap(), 3);
-        assert_eq!(Pending::from_future(async { Ok(2) }).then(|n| Ok(n? * 5)).wait().unwrap(), 10);
+        assert_eq!(
+            Pending::ready(Ok(2)).then(|n| Ok(n? + 1)).wait().unwrap(),
+            3
+        );
+        assert_eq!(
+            Pending::from_future(async { Ok(2) })
+                .then(|n| Ok(n? * 5))
+                .wait()
+                .unwrap(),
+            10
+        );
     }
 
     #[test]

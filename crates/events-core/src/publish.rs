@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::payload::encode_metadata;
-use crate::{ChannelName, Error, EventId, Op, Payload, Result};
+use crate::{Capabilities, ChannelName, Error, ErrorKind, EventId, Op, Payload, Result};
 
 /// How an event is published; everything is optional.
 ///
@@ -103,14 +103,58 @@ impl NewEvent {
         C: TryInto<ChannelName>,
         Error: From<C::Error>,
     {
-        let channel = channel.try_into().map_err(|e| Error::from(e).during(Op::Publish));
-        Self { channel, payload, options: PublishOptions::default() }
+        let channel = channel
+            .try_into()
+            .map_err(|e| Error::from(e).during(Op::Publish));
+        Self {
+            channel,
+            payload,
+            options: PublishOptions::default(),
+        }
     }
 
     /// The same event with these options.
     pub fn options(mut self, options: PublishOptions) -> Self {
         self.options = options;
         self
+    }
+
+    /// Refuses what a backend with these capabilities cannot honour, so that no option is ignored.
+    ///
+    /// # Errors
+    /// `Unsupported` that names the option; `InvalidInput` for a channel name that is longer than
+    /// the backend allows. Other broken rules are left to [`NewEvent::into_parts`].
+    pub fn check_supported(&self, capabilities: &Capabilities) -> Result<()> {
+        let options = &self.options;
+        let asked = [
+            (
+                "delay",
+                options.delay.is_some_and(|d| !d.is_zero()),
+                capabilities.delay,
+            ),
+            ("priority", options.priority != 0, capabilities.priority),
+            (
+                "expires_in",
+                options.expires_in.is_some(),
+                capabilities.expires,
+            ),
+            (
+                "event_id",
+                options.event_id.is_some(),
+                capabilities.idempotent,
+            ),
+        ];
+        if let Some((option, ..)) = asked.iter().find(|(_, asked, can)| *asked && !can) {
+            return Err(
+                Error::new(ErrorKind::Unsupported, Op::Publish).because(format!(
+                    "this backend cannot honour {option}; leave it out or use a queue backend"
+                )),
+            );
+        }
+        match &self.channel {
+            Ok(channel) => capabilities.check_name("channel", channel.as_str(), Op::Publish),
+            Err(_) => Ok(()),
+        }
     }
 
     /// The checked parts, for a backend.
@@ -128,7 +172,9 @@ impl NewEvent {
         {
             return Err(Error::invalid_input(
                 Op::Publish,
-                format!("expires_in {expires_in:?} is not longer than delay {delay:?}, so the event could never be delivered"),
+                format!(
+                    "expires_in {expires_in:?} is not longer than delay {delay:?}, so the event could never be delivered"
+                ),
             ));
         }
         Ok(EventParts {
@@ -186,23 +232,46 @@ mod tests {
             .priority(-3)
             .expires_in(Duration::from_secs(9))
             .event_id(id);
-        let parts = NewEvent::new("orders", json!([1])).options(options).into_parts(MIB).unwrap();
+        let parts = NewEvent::new("orders", json!([1]))
+            .options(options)
+            .into_parts(MIB)
+            .unwrap();
         assert_eq!(parts.channel, "orders");
         assert_eq!(parts.payload.text(), "[1]");
         assert_eq!(parts.metadata.unwrap().text(), "{\"k\":1}");
-        assert_eq!((parts.delay.as_secs(), parts.priority, parts.event_id), (1, -3, Some(id)));
+        assert_eq!(
+            (parts.delay.as_secs(), parts.priority, parts.event_id),
+            (1, -3, Some(id))
+        );
         assert_eq!(parts.expires_in, Some(Duration::from_secs(9)));
     }
 
     #[test]
     fn the_first_broken_rule_is_reported_as_a_publish_error() {
         let error = NewEvent::new("a-b", json!(1)).into_parts(MIB).unwrap_err();
-        assert!(error.to_string().starts_with("publish failed: invalid input"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("publish failed: invalid input"),
+            "{error}"
+        );
         assert!(NewEvent::from_json("a", "{").into_parts(MIB).is_err());
         assert!(NewEvent::new("a", json!("xxxx")).into_parts(5).is_err());
-        let never = PublishOptions::new().delay(Duration::from_secs(2)).expires_in(Duration::from_secs(2));
-        assert!(NewEvent::new("a", 1).options(never).into_parts(MIB).is_err());
+        let never = PublishOptions::new()
+            .delay(Duration::from_secs(2))
+            .expires_in(Duration::from_secs(2));
+        assert!(
+            NewEvent::new("a", 1)
+                .options(never)
+                .into_parts(MIB)
+                .is_err()
+        );
         let eternal = PublishOptions::new().delay(Duration::MAX);
-        assert!(NewEvent::new("a", 1).options(eternal).into_parts(MIB).is_err());
+        assert!(
+            NewEvent::new("a", 1)
+                .options(eternal)
+                .into_parts(MIB)
+                .is_err()
+        );
     }
 }

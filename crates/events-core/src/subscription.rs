@@ -46,7 +46,11 @@ pub struct StreamSubscription<S> {
 impl<S: Stream<Item = Result<EventMessage>> + Send> StreamSubscription<S> {
     /// Wraps a stream; `closer` ends it.
     pub fn new(stream: S, closer: Closer) -> Self {
-        Self { stream: Box::pin(stream), closer, closing: None }
+        Self {
+            stream: Box::pin(stream),
+            closer,
+            closing: None,
+        }
     }
 }
 
@@ -79,6 +83,8 @@ impl<S: Stream<Item = Result<EventMessage>> + Send> Subscription for StreamSubsc
 
 impl<S> fmt::Debug for StreamSubscription<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamSubscription").field("closer", &self.closer).finish_non_exhaustive()
+        f.debug_struct("StreamSubscription")
+            .field("closer", &self.closer)
+            .finish_non_exhaustive()
     }
 }

@@ -58,6 +58,8 @@ counts! {
     Expired = "events.expired",
     /// Verdicts that came after another claim.
     HoldLost = "events.hold.lost",
+    /// Verdicts of listeners that could not be recorded; their events come back.
+    SettleError = "events.settle.error",
     /// Looks at the database for new events.
     Poll = "events.poll.query",
     /// Looks that found nothing.
@@ -134,7 +136,10 @@ impl Telemetry {
         channel: &ChannelName,
         group: Option<&GroupName>,
     ) -> Meter {
-        let mut labels = vec![Label::new("backend", backend), Label::new("channel", self.label(channel))];
+        let mut labels = vec![
+            Label::new("backend", backend),
+            Label::new("channel", self.label(channel)),
+        ];
         if let Some(group) = group {
             labels.push(Label::new("group", group.as_str().to_owned()));
         }
@@ -142,7 +147,11 @@ impl Telemetry {
     }
 
     fn label(&self, channel: &ChannelName) -> String {
-        let known = self.labels.read().unwrap_or_else(PoisonError::into_inner).contains_key(channel);
+        let known = self
+            .labels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(channel);
         if !known {
             let mut labels = self.labels.write().unwrap_or_else(PoisonError::into_inner);
             if labels.len() >= MAX_CHANNEL_LABELS {
@@ -174,9 +183,15 @@ impl Telemetry {
         for count in Count::ALL {
             put(count.name(), to_f64(self.get(*count)));
         }
-        put("events.in_flight", to_f64(self.in_flight.load(Ordering::Relaxed)));
+        put(
+            "events.in_flight",
+            to_f64(self.in_flight.load(Ordering::Relaxed)),
+        );
         for (backend, count) in lock(&self.resolved).iter() {
-            put(&format!("events.backend.{backend}.resolved"), to_f64(*count));
+            put(
+                &format!("events.backend.{backend}.resolved"),
+                to_f64(*count),
+            );
         }
         if let Some(at) = *lock(&self.last_claim) {
             put("events.claim.age_seconds", at.elapsed().as_secs_f64());
@@ -187,7 +202,9 @@ impl Telemetry {
 
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Telemetry")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -195,7 +212,9 @@ impl fmt::Debug for Telemetry {
 #[must_use]
 pub fn snapshot() -> BTreeMap<String, f64> {
     let all: Vec<_> = lock(&ALL).values().cloned().collect();
-    all.iter().flat_map(|telemetry| telemetry.snapshot()).collect()
+    all.iter()
+        .flat_map(|telemetry| telemetry.snapshot())
+        .collect()
 }
 
 /// Prepared counters, histograms and gauges for one set of labels; cheap to use.
@@ -216,7 +235,10 @@ impl Meter {
     fn new(telemetry: &Arc<Telemetry>, labels: Vec<Label>) -> Self {
         Self {
             telemetry: Arc::clone(telemetry),
-            counters: Count::ALL.iter().map(|count| counter!(count.name(), labels.clone())).collect(),
+            counters: Count::ALL
+                .iter()
+                .map(|count| counter!(count.name(), labels.clone()))
+                .collect(),
             publish_seconds: histogram!("events.publish.seconds", labels.clone()),
             batch_size: histogram!("events.batch.size", labels.clone()),
             lag_seconds: histogram!("events.lag.seconds", labels.clone()),
@@ -284,13 +306,16 @@ impl Meter {
     /// What a count of the stored events showed.
     pub fn depth(&self, ready: u64, oldest: Option<Duration>) {
         self.depth.set(to_f64(ready));
-        self.oldest_age.set(oldest.unwrap_or_default().as_secs_f64());
+        self.oldest_age
+            .set(oldest.unwrap_or_default().as_secs_f64());
     }
 }
 
 impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Meter").field("telemetry", &self.telemetry).finish_non_exhaustive()
+        f.debug_struct("Meter")
+            .field("telemetry", &self.telemetry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -303,7 +328,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a metric above 2^53 may lose its last digit")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a metric above 2^53 may lose its last digit"
+)]
 fn to_f64(value: u64) -> f64 {
     value as f64
 }
@@ -330,7 +358,10 @@ mod tests {
             let name = ChannelName::new(format!("c{n}")).unwrap();
             assert_eq!(telemetry.label(&name), name.as_str());
         }
-        assert_eq!(telemetry.label(&ChannelName::new("one_more").unwrap()), "other");
+        assert_eq!(
+            telemetry.label(&ChannelName::new("one_more").unwrap()),
+            "other"
+        );
         assert_eq!(telemetry.label(&ChannelName::new("c0").unwrap()), "c0");
     }
 }

@@ -1,0 +1,237 @@
+//! The connection, and how a batch of jobs becomes one transaction on it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use events_core::{ChannelName, Error, ErrorKind, Op, Result};
+use events_queue::{AckDurability, Clock, Durability, QueueConfig, Wakes};
+use rusqlite::{CachedStatement, Connection};
+
+use crate::error::sqlite;
+use crate::job::{Job, Kind};
+use crate::sql::Statements;
+use crate::writer::Shared;
+
+/// More than there are statements, so that none is compiled twice.
+const STATEMENTS: usize = 64;
+
+/// The connection and what statements need beside it.
+pub(crate) struct Database {
+    pub(crate) connection: Connection,
+    pub(crate) sql: Statements,
+    pub(crate) config: QueueConfig,
+    pub(crate) clock: Clock,
+    /// Opens the file again, after an I/O error has made this connection's state unknown.
+    reopen: Reopen,
+    reopen_wanted: bool,
+    synchronous: Option<&'static str>,
+    write_wanted: bool,
+    rings: Vec<Ring>,
+}
+
+/// Makes a fresh connection to the same file.
+pub(crate) type Reopen = Box<dyn Fn() -> Result<Option<Connection>> + Send>;
+
+/// Who is to be woken once the transaction is committed.
+pub(crate) enum Ring {
+    Channel(ChannelName, usize),
+    Queue(i64, usize),
+}
+
+impl Database {
+    pub(crate) fn new(
+        connection: Connection,
+        config: QueueConfig,
+        clock: Clock,
+        reopen: Reopen,
+    ) -> Self {
+        let sql = Statements::new(&config.table);
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Self {
+            connection,
+            sql,
+            config,
+            clock,
+            reopen,
+            reopen_wanted: false,
+            synchronous: None,
+            write_wanted: false,
+            rings: Vec::new(),
+        }
+    }
+
+    /// A prepared statement, compiled once for each connection.
+    pub(crate) fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.connection
+            .prepare_cached(sql)
+            .map_err(|e| sqlite(Op::Admin, e))
+    }
+
+    /// Wakes consumers after the commit; forgotten if there is none.
+    pub(crate) fn ring(&mut self, ring: Ring) {
+        self.rings.push(ring);
+    }
+
+    pub(crate) fn close(self) {
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "the database was not closed cleanly");
+        }
+    }
+
+    /// For a claim that found something: in a transaction it goes on, outside it asks for one.
+    pub(crate) fn may_write(&mut self) -> bool {
+        self.write_wanted = self.connection.is_autocommit();
+        !self.write_wanted
+    }
+
+    /// Runs jobs and answers each of them.
+    pub(crate) fn run_batch(&mut self, batch: Vec<Box<dyn Job>>, writer: &Arc<Shared>) {
+        if let Err(error) = self.heal() {
+            return fail(batch, &error, writer);
+        }
+        let (reads, mut writes): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|job| job.kind() == Kind::Read);
+        for mut job in reads {
+            let answer = job.run(self);
+            job.finish(answer, writer);
+        }
+        if writes.iter().all(|job| job.kind() == Kind::Claim) {
+            writes = self.look_first(writes, writer);
+        }
+        if !writes.is_empty() {
+            self.commit_all(writes, writer);
+        }
+    }
+
+    /// Claims that find nothing are answered without a transaction, so that idle consumers never
+    /// take the write lock.
+    fn look_first(&mut self, claims: Vec<Box<dyn Job>>, writer: &Arc<Shared>) -> Vec<Box<dyn Job>> {
+        let mut wanted = Vec::new();
+        for mut job in claims {
+            self.write_wanted = false;
+            match job.run(self) {
+                Ok(()) if self.write_wanted => wanted.push(job),
+                answer => job.finish(answer, writer),
+            }
+        }
+        wanted
+    }
+
+    /// One transaction for all jobs. If one fails it is undone as a whole, and the others, which
+    /// did nothing wrong, are run again in one of their own each.
+    fn commit_all(&mut self, mut jobs: Vec<Box<dyn Job>>, writer: &Arc<Shared>) {
+        self.rings.clear();
+        if let Err(error) = self.begin(&jobs) {
+            return fail(jobs, &error, writer);
+        }
+        let mut failed = None;
+        for (at, job) in jobs.iter_mut().enumerate() {
+            if let Err(error) = job.run(self) {
+                failed = Some((at, error));
+                break;
+            }
+        }
+        let Some((at, error)) = failed else {
+            return match self.run("COMMIT") {
+                Ok(()) => {
+                    self.ring_all(&writer.wakes);
+                    jobs.into_iter().for_each(|job| job.finish(Ok(()), writer));
+                }
+                Err(error) => {
+                    self.roll_back(&error);
+                    fail(jobs, &error, writer);
+                }
+            };
+        };
+        // SQLite rolls back by itself on a full disk or an I/O error; nothing of it is stored.
+        let everybody = self.connection.is_autocommit() || concerns_all(&error);
+        self.roll_back(&error);
+        jobs.remove(at).finish(Err(error.clone()), writer);
+        if everybody {
+            return fail(jobs, &error, writer);
+        }
+        jobs.into_iter()
+            .for_each(|job| self.commit_all(vec![job], writer));
+    }
+
+    fn begin(&mut self, jobs: &[Box<dyn Job>]) -> Result<()> {
+        let lasting = jobs.iter().any(|job| match job.kind() {
+            Kind::Publish => self.config.durability == Durability::Power,
+            Kind::Claim | Kind::Settle => self.config.ack_durability == AckDurability::Strict,
+            Kind::Read | Kind::CleanUp | Kind::Close => false,
+        });
+        let synchronous = if lasting {
+            "PRAGMA synchronous = FULL"
+        } else {
+            "PRAGMA synchronous = NORMAL"
+        };
+        // It cannot be changed inside a transaction.
+        if self.synchronous != Some(synchronous) {
+            self.connection
+                .execute_batch(synchronous)
+                .map_err(|e| sqlite(Op::Admin, e))?;
+            self.synchronous = Some(synchronous);
+        }
+        self.run("BEGIN IMMEDIATE")
+    }
+
+    fn run(&self, sql: &str) -> Result<()> {
+        self.statement(sql)?
+            .execute([])
+            .map(drop)
+            .map_err(|e| sqlite(Op::Admin, e))
+    }
+
+    fn roll_back(&mut self, cause: &Error) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.run("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back; the file is opened again");
+            self.reopen_wanted = true;
+        }
+        // After a failed flush the page cache may not be what the file holds.
+        self.reopen_wanted |= cause.kind() == ErrorKind::Unavailable;
+    }
+
+    fn heal(&mut self) -> Result<()> {
+        if self.reopen_wanted {
+            if let Some(connection) = (self.reopen)()? {
+                connection.set_prepared_statement_cache_capacity(STATEMENTS);
+                self.connection = connection;
+                self.synchronous = None;
+            }
+            self.reopen_wanted = false;
+        }
+        Ok(())
+    }
+
+    fn ring_all(&mut self, wakes: &Wakes) {
+        for ring in self.rings.drain(..) {
+            match ring {
+                Ring::Channel(channel, events) => wakes.ring_channel(&channel, events),
+                Ring::Queue(queue_id, events) => wakes.ring_queue(queue_id, events),
+            }
+        }
+    }
+}
+
+/// Whether an error says something about the database rather than about one job.
+fn concerns_all(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::Unavailable | ErrorKind::Corrupt | ErrorKind::Busy
+    )
+}
+
+fn fail(jobs: Vec<Box<dyn Job>>, error: &Error, writer: &Arc<Shared>) {
+    jobs.into_iter()
+        .for_each(|job| job.finish(Err(error.clone()), writer));
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("table", &self.config.table)
+            .finish_non_exhaustive()
+    }
+}

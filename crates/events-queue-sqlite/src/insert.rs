@@ -1,0 +1,92 @@
+//! Publishing: one row for each registered group, idempotent for ids that the caller chose.
+
+use events_core::{Op, Result};
+use events_queue::NewRow;
+use rusqlite::params;
+
+use crate::database::{Database, Ring};
+use crate::error::sqlite;
+use crate::register::register;
+use crate::row::micros;
+
+const READY: i64 = 0;
+const DELAYED: i64 = 1;
+
+/// Stores events; answers how many were not repeats. The transaction is the caller's.
+pub(crate) fn insert(db: &mut Database, rows: &[NewRow]) -> Result<usize> {
+    let now = db.clock.micros();
+    let mut stored = 0;
+    let mut at = 0;
+    while at < rows.len() {
+        let channel = &rows[at].parts.channel;
+        let run = rows[at..]
+            .iter()
+            .take_while(|row| row.parts.channel == *channel)
+            .count();
+        let before = stored;
+        for row in &rows[at..at + run] {
+            stored += usize::from(insert_one(db, row, now)?);
+        }
+        db.ring(Ring::Channel(channel.clone(), stored - before));
+        at += run;
+    }
+    Ok(stored)
+}
+
+fn insert_one(db: &Database, row: &NewRow, now: i64) -> Result<bool> {
+    if row.keyed && !take_key(db, row, now)? {
+        return Ok(false);
+    }
+    let mut groups = insert_rows(db, row, now)?;
+    if groups == 0 {
+        register(db, &row.parts.channel, None)?;
+        groups = insert_rows(db, row, now)?;
+    }
+    if row.keyed {
+        db.statement(&db.sql.key_pending)?
+            .execute(params![
+                row.id.as_bytes(),
+                i64::try_from(groups).unwrap_or(i64::MAX)
+            ])
+            .map_err(|e| sqlite(Op::Publish, e))?;
+    }
+    Ok(true)
+}
+
+/// Whether the id is new, or was forgotten.
+fn take_key(db: &Database, row: &NewRow, now: i64) -> Result<bool> {
+    let failed = |e| sqlite(Op::Publish, e);
+    db.statement(&db.sql.key_forget)?
+        .execute(params![row.id.as_bytes(), now])
+        .map_err(failed)?;
+    let new = db
+        .statement(&db.sql.key_insert)?
+        .execute([row.id.as_bytes()])
+        .map_err(failed)?;
+    Ok(new == 1)
+}
+
+/// How many groups got the event.
+fn insert_rows(db: &Database, row: &NewRow, now: i64) -> Result<usize> {
+    let parts = &row.parts;
+    db.statement(&db.sql.insert)?
+        .execute(params![
+            parts.channel.as_str(),
+            row.id.as_bytes(),
+            if parts.delay.is_zero() {
+                READY
+            } else {
+                DELAYED
+            },
+            parts.priority,
+            now.saturating_add(micros(parts.delay)),
+            parts
+                .expires_in
+                .map(|time| now.saturating_add(micros(time))),
+            now,
+            row.keyed,
+            parts.metadata.as_ref().map(|metadata| metadata.text()),
+            parts.payload.text(),
+        ])
+        .map_err(|e| sqlite(Op::Publish, e))
+}

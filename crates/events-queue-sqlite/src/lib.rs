@@ -1,0 +1,41 @@
+//! Durable event queues on SQLite.
+//!
+//! Most programs use this backend through the `event-channels` crate. Alone it gives publish,
+//! subscribe and settle:
+//!
+//! ```
+//! use events_core::{Backend as _, ChannelName, NewEvent, Subscribe};
+//! use events_queue_sqlite::{SqliteConfig, open};
+//! use futures_util::StreamExt as _;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> events_core::Result<()> {
+//! let backend = open(SqliteConfig::memory(), &tokio::runtime::Handle::current())?;
+//! let ids = backend.publish(vec![NewEvent::new("orders", "first")]).await?;
+//! let mut events = backend.subscribe(Subscribe::new(ChannelName::new("orders")?)).await?;
+//! let message = events.next().await.expect("the subscription is open")?;
+//! assert_eq!(message.event_id, ids[0]);
+//! # Ok(()) }
+//! ```
+
+mod admin;
+mod bury;
+mod claim;
+mod clean_up;
+mod config;
+mod database;
+mod error;
+mod insert;
+mod job;
+pub mod migrate;
+mod open;
+mod register;
+mod row;
+mod settle;
+mod sql;
+mod store;
+mod ticket;
+mod writer;
+
+pub use config::{Location, SqliteConfig};
+pub use open::{connect, open};
+pub use store::SqliteStore;

@@ -1,0 +1,191 @@
+//! Opens the database, checks what cannot be taken for granted, and starts the backend.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use events_core::{Error, ErrorKind, Op, Result};
+use events_queue::{QueueBackend, Wakes};
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+use tokio::runtime::Handle;
+
+use crate::database::Database;
+use crate::error::{BACKEND, sqlite};
+use crate::writer::Writer;
+use crate::{Location, SqliteConfig, SqliteStore, migrate};
+
+/// The first version without the bug that can damage a file in WAL mode, `3.51.3`.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Opens a queue on SQLite; its background tasks run on `runtime`.
+///
+/// # Errors
+/// `InvalidConfig`, `Permission`, `Corrupt`, `Unavailable`, `SchemaMissing` or `SchemaNewer`, each
+/// with the way out.
+pub fn open(config: SqliteConfig, runtime: &Handle) -> Result<QueueBackend<SqliteStore>> {
+    config.check()?;
+    let mut connection = connect(&config)?;
+    let table = config.queue.table.clone();
+    if config.auto_migrate {
+        migrate::up(&mut connection, &table, config.clock.now())?;
+    } else {
+        migrate::check(&connection, &table)?;
+    }
+    let reopening = config.clone();
+    let reopen = Box::new(move || match reopening.location {
+        // A database in memory has nothing to be opened again.
+        Location::Memory => Ok(None),
+        Location::File(_) => connect(&reopening).map(Some),
+    });
+    let database = Database::new(
+        connection,
+        config.queue.clone(),
+        config.clock.clone(),
+        reopen,
+    );
+    let wakes = Arc::new(Wakes::new());
+    let writer = Writer::start(database, Arc::clone(&wakes))?;
+    QueueBackend::start(SqliteStore::new(writer, wakes), config.queue, runtime)
+}
+
+/// Makes a connection with every setting verified; the tables are not looked at.
+///
+/// # Errors
+/// As [`open`], except for the schema.
+pub fn connect(config: &SqliteConfig) -> Result<Connection> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(Error::new(ErrorKind::Unsupported, Op::Open)
+            .in_backend(BACKEND)
+            .because(format!(
+                "SQLite {} can damage a database in WAL mode; 3.51.3 or newer is needed",
+                rusqlite::version()
+            )));
+    }
+    let mut connection = match &config.location {
+        Location::Memory => Connection::open_in_memory().map_err(failed)?,
+        Location::File(path) => open_file(path)?,
+    };
+    let patience = config.busy_timeout;
+    let mut since = Instant::now();
+    let wait = move |tries: i32| {
+        if tries == 0 {
+            since = Instant::now();
+        }
+        // Jitter keeps waiting processes from knocking at the same moment.
+        std::thread::sleep(Duration::from_micros(fastrand::u64(100..2_000)));
+        since.elapsed() < patience
+    };
+    connection.busy_handler(Some(wait)).map_err(failed)?;
+    harden(&connection, config)?;
+    if let Location::File(path) = &config.location {
+        if connection.is_readonly("main").map_err(failed)? {
+            return Err(Error::new(ErrorKind::Permission, Op::Open)
+                .in_backend(BACKEND)
+                .because(format!(
+                    "{} is not writable for this user; change its mode or its folder's",
+                    path.display()
+                )));
+        }
+        use_wal(&connection, config.busy_timeout)?;
+    }
+    Ok(connection)
+}
+
+fn open_file(path: &Path) -> Result<Connection> {
+    create_private(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags).map_err(|e| {
+        let error = failed(e);
+        let detail = format!("{}: {}", path.display(), error.detail().unwrap_or_default());
+        error.because(detail)
+    })
+}
+
+/// A new database belongs to its user alone. A file that exists is not touched: opening and
+/// closing it would drop the locks of every connection of this process.
+fn create_private(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => {
+            let (kind, hint) = match e.kind() {
+                std::io::ErrorKind::PermissionDenied => (
+                    ErrorKind::Permission,
+                    "the folder is not writable for this user",
+                ),
+                std::io::ErrorKind::NotFound => (
+                    ErrorKind::NotConfigured,
+                    "its folder does not exist; create it first",
+                ),
+                _ => (ErrorKind::Unavailable, "the file cannot be created"),
+            };
+            Err(Error::new(kind, Op::Open)
+                .because(format!("{}: {hint}", path.display()))
+                .caused_by(e)
+                .in_backend(BACKEND))
+        }
+    }
+}
+
+fn harden(connection: &Connection, config: &SqliteConfig) -> Result<()> {
+    for (option, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    ] {
+        connection.set_db_config(option, on).map_err(failed)?;
+    }
+    let longest = i32::try_from(config.queue.max_payload_bytes + 64 * 1024).unwrap_or(i32::MAX);
+    // Rows that a configuration with a larger limit wrote must stay readable.
+    let longest = longest.max(20 * 1024 * 1024);
+    connection
+        .set_limit(Limit::SQLITE_LIMIT_LENGTH, longest)
+        .map_err(failed)?;
+    let settings = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA mmap_size = 0;
+         PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF;";
+    connection.execute_batch(settings).map_err(failed)
+}
+
+/// Switches to the write-ahead log, and checks that it happened: on failure SQLite keeps the old
+/// mode and says nothing. Two processes that do it at once may meet a lock that no busy handler
+/// is asked about.
+fn use_wal(connection: &Connection, patience: Duration) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
+            row.get::<_, String>(0)
+        });
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                return Err(Error::new(ErrorKind::Unsupported, Op::Open).in_backend(BACKEND).because(
+                    format!("the database stays in journal mode {mode}; a write-ahead log needs a local file system"),
+                ));
+            }
+            Err(e) => {
+                let error = failed(e);
+                if error.kind() != ErrorKind::Busy || since.elapsed() >= patience {
+                    return Err(error);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+fn failed(error: rusqlite::Error) -> Error {
+    sqlite(Op::Open, error)
+}

@@ -1,0 +1,34 @@
+//! Every statement, with the table's name rendered in.
+
+use events_core::TableName;
+
+macro_rules! statements {
+    ($($name:ident),* $(,)?) => {
+        /// Every statement, ready to be prepared.
+        #[derive(Debug, Clone)]
+        pub(crate) struct Statements {
+            $(pub(crate) $name: std::sync::Arc<str>,)*
+        }
+
+        impl Statements {
+            pub(crate) fn new(table: &TableName) -> Self {
+                let table = table.without_schema();
+                Self {
+                    $($name: table.render(include_str!(concat!("sql/", stringify!($name), ".sql"))).into(),)*
+                }
+            }
+
+            #[cfg(test)]
+            pub(crate) fn all(&self) -> Vec<(&'static str, &str)> {
+                vec![$((stringify!($name), &*self.$name),)*]
+            }
+        }
+    };
+}
+
+statements! {
+    ack_delete, ack_keep, bury, bury_delete, claim, claim_alone, dead_delete, dead_ids, dead_letters,
+    exhausted, expired, expired_anywhere, extend, find_queue, insert, inspect, key_forget, key_insert,
+    key_pending, key_settled, oldest, outlook, ping, promote, purge_acked, purge_expired, purge_keys,
+    queues, reclaim, register, release, requeue, retry, stats, stats_acked,
+}

@@ -1,0 +1,2 @@
+DELETE FROM event_channels_migrations
+WHERE queue_table = ?1 COLLATE NOCASE;

@@ -1,0 +1,1 @@
+SELECT sqlite_version() FROM sqlspec_event_queue_queue LIMIT 1

@@ -1,0 +1,3 @@
+SELECT queue_id, channel, consumer_group FROM sqlspec_event_queue_queue
+ WHERE ?1 IS NULL OR channel = ?1
+ ORDER BY channel, consumer_group

@@ -1,0 +1,141 @@
+//! The queue store: each operation becomes a job of the writer.
+
+use std::sync::Arc;
+
+use events_core::{
+    Capabilities, ChannelName, DeadLetter, EventId, FanOut, GroupName, MAX_NAME_BYTES, Op, Pending,
+    SettlementMode, Stats, Wakes as WakeMode,
+};
+use events_queue::{
+    Claim, Claimed, CleanUp, NewRow, Outcome, QueueStore, Registration, Row, StoreSettlement,
+    StoreVerdict, Wakes,
+};
+
+use crate::error::{BACKEND, sqlite};
+use crate::job::Kind;
+use crate::register::register;
+use crate::writer::{Shared, Writer};
+use crate::{admin, claim, clean_up, insert, settle};
+
+/// Queue tables in an SQLite database.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    wakes: Arc<Wakes>,
+}
+
+impl SqliteStore {
+    pub(crate) fn new(writer: Writer, wakes: Arc<Wakes>) -> Self {
+        Self { writer, wakes }
+    }
+}
+
+impl QueueStore for SqliteStore {
+    fn name(&self) -> &'static str {
+        BACKEND
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: true,
+            fan_out: FanOut::Groups,
+            settlement: SettlementMode::Lease,
+            wakes: WakeMode::InProcess,
+            delay: true,
+            priority: true,
+            expires: true,
+            idempotent: true,
+            dead_letters: true,
+            atomic_batch: true,
+            max_event_bytes: None,
+            max_name_bytes: MAX_NAME_BYTES,
+        }
+    }
+
+    fn wakes(&self) -> &Arc<Wakes> {
+        &self.wakes
+    }
+
+    fn insert(&self, rows: Vec<NewRow>) -> Pending<usize> {
+        self.writer.submit(Kind::Publish, Op::Publish, move |db| {
+            insert::insert(db, &rows)
+        })
+    }
+
+    fn register(&self, channel: ChannelName, group: Option<GroupName>) -> Pending<Registration> {
+        let run = move |db: &mut _| register(db, &channel, group.as_ref());
+        self.writer.submit(Kind::Publish, Op::Subscribe, run)
+    }
+
+    fn claim(&self, claim: Claim) -> Pending<Claimed> {
+        let run = move |db: &mut _| claim::claim(db, &claim);
+        self.writer
+            .submit_salvaged(Kind::Claim, Op::Claim, release, run)
+    }
+
+    fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {
+        self.writer.submit(Kind::Settle, Op::Ack, move |db| {
+            settle::settle(db, &settlements)
+        })
+    }
+
+    fn clean_up(&self, limit: usize) -> Pending<CleanUp> {
+        self.writer.submit(Kind::CleanUp, Op::CleanUp, move |db| {
+            clean_up::clean_up(db, limit)
+        })
+    }
+
+    fn stats(&self, channel: Option<ChannelName>) -> Pending<Vec<Stats>> {
+        self.writer.submit(Kind::Read, Op::Admin, move |db| {
+            admin::stats(db, channel.as_ref())
+        })
+    }
+
+    fn dead_letters(&self, channel: ChannelName, limit: usize) -> Pending<Vec<DeadLetter>> {
+        let run = move |db: &mut _| admin::dead_letters(db, &channel, limit);
+        self.writer.submit(Kind::Read, Op::Admin, run)
+    }
+
+    fn requeue(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
+        let run = move |db: &mut _| admin::requeue(db, &channel, ids.as_deref());
+        self.writer.submit(Kind::Publish, Op::Admin, run)
+    }
+
+    fn purge_dead(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
+        let run = move |db: &mut _| admin::purge_dead(db, &channel, ids.as_deref());
+        self.writer.submit(Kind::Publish, Op::Admin, run)
+    }
+
+    fn ping(&self) -> Pending<String> {
+        self.writer.submit(Kind::Read, Op::Admin, |db| {
+            // Touches our table, so a dropped schema is seen.
+            db.statement(&db.sql.ping)?
+                .query([])
+                .and_then(|mut rows| rows.next().map(drop))
+                .map_err(|e| sqlite(Op::Admin, e))?;
+            Ok(format!("SQLite {}", rusqlite::version()))
+        })
+    }
+
+    fn close(&self) -> Pending<()> {
+        self.writer.close()
+    }
+}
+
+/// Gives back events of a claim whose consumer is gone.
+fn release(claimed: Claimed, writer: &Arc<Shared>) {
+    if claimed.rows.is_empty() {
+        return;
+    }
+    let release = |row: Row| StoreSettlement {
+        token: row.token,
+        event_id: row.event_id,
+        verdict: StoreVerdict::Release,
+    };
+    let settlements: Vec<_> = claimed.rows.into_iter().map(release).collect();
+    writer
+        .submit(Kind::Settle, Op::Claim, None, move |db| {
+            settle::settle(db, &settlements)
+        })
+        .detach();
+}

@@ -1,0 +1,328 @@
+//! One consumer: decides what to do next, without saying how to wait for it.
+//!
+//! `consumer_stream` drives it, as a stream and on a blocking thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_listener::EventListener;
+use events_core::telemetry::Count;
+use events_core::{Closer, Error, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe};
+
+use crate::engine::{ConsumerEntry, Engine, Queue};
+use crate::prefetch::{Buffer, Held, PrefetchSize};
+use crate::wakes::Mark;
+use crate::{Claim, Claimed, DeadReason, Outcome, QueueStore, Row, StoreSettlement, StoreVerdict};
+
+/// The first pause after a failed claim; it doubles up to the poll interval, at least a second.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(crate) struct Consumer<S: QueueStore> {
+    engine: Arc<Engine<S>>,
+    queue: Arc<Queue>,
+    buffer: Arc<Buffer>,
+    pub(crate) closer: Closer,
+    poll_interval: Duration,
+    size: PrefetchSize,
+    /// The last claim brought all that was asked for, so asking ahead is worth it.
+    more: bool,
+    alone: Option<HoldToken>,
+    idle: Option<(Mark, Duration)>,
+    failures: u32,
+}
+
+/// What a consumer wants to do next.
+pub(crate) enum Step {
+    /// Hand this over.
+    Event(EventMessage),
+    /// It was closed.
+    Ended,
+    /// Ask the table.
+    Claim,
+    /// Renew this one before it is handed over: less than half its lease is left.
+    Renew(Held),
+    /// Sleep until the listener is told or the time is over.
+    Wait(EventListener, Duration),
+}
+
+impl<S: QueueStore> Consumer<S> {
+    pub(crate) fn new(engine: Arc<Engine<S>>, queue: Arc<Queue>, request: &Subscribe) -> Self {
+        let buffer = Arc::new(Buffer::default());
+        let closer = Closer::new();
+        engine.add_consumer(ConsumerEntry {
+            buffer: Arc::downgrade(&buffer),
+            closer: closer.clone(),
+        });
+        Self {
+            poll_interval: request.poll_interval.unwrap_or(engine.config.poll_interval),
+            size: PrefetchSize::new(
+                request.concurrency,
+                request.prefetch.or(engine.config.prefetch),
+            ),
+            engine,
+            queue,
+            buffer,
+            closer,
+            more: false,
+            alone: None,
+            idle: None,
+            failures: 0,
+        }
+    }
+
+    /// What to do now.
+    pub(crate) fn next_step(&mut self) -> Step {
+        if self.closer.is_closed() {
+            self.give_back();
+            return Step::Ended;
+        }
+        loop {
+            let front = self.buffer.lock().pop_front();
+            let Some(held) = front else { break };
+            let left = held.until.saturating_duration_since(Instant::now());
+            if left < self.engine.config.lease / 2 {
+                return Step::Renew(held);
+            }
+            if let Some(message) = self.hand_over(held) {
+                return Step::Event(message);
+            }
+        }
+        if let Some(token) = self.alone {
+            if let Some((listener, left)) = self.engine.alone.wait_for(&token) {
+                return Step::Wait(listener, left);
+            }
+            self.alone = None;
+        }
+        match self.idle.take() {
+            Some((mark, at_most)) => Step::Wait(mark, at_most),
+            None => Step::Claim,
+        }
+    }
+
+    /// Starts a claim for an empty buffer. The mark is taken before the table is looked at.
+    pub(crate) fn claim(&mut self) -> (Mark, Asked, Pending<Claimed>) {
+        self.size.drained(Instant::now());
+        let mark = self.queue.bell.listen();
+        let (asked, claim) = self.start_claim(self.size.get());
+        (mark, asked, claim)
+    }
+
+    /// Starts the next claim while events are left, if that is worth it.
+    pub(crate) fn claim_ahead(&mut self) -> Option<(Asked, Pending<Claimed>)> {
+        if !self.more || self.alone.is_some() {
+            return None;
+        }
+        let left = self.buffer.lock().len();
+        if left > self.size.get() / 2 {
+            return None;
+        }
+        self.size.drained(Instant::now());
+        let (asked, mut claim) = self.start_claim(self.size.get() - left.min(self.size.get() - 1));
+        claim.start();
+        Some((asked, claim))
+    }
+
+    fn start_claim(&mut self, limit: usize) -> (Asked, Pending<Claimed>) {
+        self.more = false;
+        let claim = Claim {
+            queue_id: self.queue.id,
+            limit,
+            lease: self.engine.config.lease,
+            max_attempts: self.engine.config.max_attempts,
+        };
+        (
+            Asked {
+                at: Instant::now(),
+                limit,
+            },
+            self.engine.store.claim(claim),
+        )
+    }
+
+    /// Takes in the answer of a claim; an error is for the consumer to see.
+    pub(crate) fn claimed(
+        &mut self,
+        mark: Option<Mark>,
+        asked: Asked,
+        answer: Result<Claimed>,
+    ) -> Result<()> {
+        let claimed = answer.map_err(|error| self.failed(error))?;
+        self.failures = 0;
+        let meter = &self.queue.meter;
+        meter.claimed(claimed.rows.len());
+        meter.add(Count::Dead, claimed.dead as u64);
+        meter.add(Count::Expired, claimed.expired as u64);
+        if claimed.rows.is_empty() {
+            if let Some(mark) = mark {
+                let due = claimed.next_due.unwrap_or(Duration::MAX);
+                // A millisecond more, so that what is due then is due by the database's clock.
+                self.idle = Some((
+                    mark,
+                    self.poll_interval
+                        .min(due.saturating_add(Duration::from_millis(1))),
+                ));
+            }
+            return Ok(());
+        }
+        let until = asked.at + self.engine.config.lease;
+        if claimed.alone {
+            let token = claimed.rows[0].token;
+            self.engine.alone.insert(token, until);
+            self.alone = Some(token);
+        } else if claimed.rows.len() >= asked.limit {
+            self.more = true;
+            self.size.filled(Instant::now());
+        }
+        self.buffer
+            .lock()
+            .extend(claimed.rows.into_iter().map(|row| Held { row, until }));
+        Ok(())
+    }
+
+    fn failed(&mut self, error: Error) -> Error {
+        self.queue.meter.add(Count::DequeueError, 1);
+        let most = self.poll_interval.max(Duration::from_secs(1));
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << self.failures.min(10))
+            .min(most);
+        self.failures = self.failures.saturating_add(1);
+        self.idle = Some((self.queue.bell.listen(), pause));
+        error
+    }
+
+    /// The lease of an event was to be renewed before its hand-over.
+    pub(crate) fn renewal(&self, held: &Held) -> Pending<Vec<Outcome>> {
+        self.engine.store.settle(vec![StoreSettlement {
+            token: held.row.token,
+            event_id: held.row.event_id,
+            verdict: StoreVerdict::Extend(self.engine.config.lease),
+        }])
+    }
+
+    /// A renewed event goes back to the front; one that could not be renewed is dropped and comes
+    /// back when its lease has ended.
+    pub(crate) fn renewed(
+        &mut self,
+        mut held: Held,
+        asked: Instant,
+        answer: Result<Vec<Outcome>>,
+    ) -> Result<()> {
+        match answer {
+            Ok(outcomes) if outcomes.first() == Some(&Outcome::Recorded) => {
+                held.until = asked + self.engine.config.lease;
+                held.row.lease_expires_at =
+                    events_core::Timestamp::now() + self.engine.config.lease;
+                self.buffer.lock().push_front(held);
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Decodes an event; one that is no JSON becomes a dead letter, and nobody stops for it.
+    fn hand_over(&self, held: Held) -> Option<EventMessage> {
+        let token = held.row.token;
+        match decode(held.row, &self.queue) {
+            Ok(message) => {
+                let lag = events_core::Timestamp::now().duration_since(message.available_at);
+                self.queue
+                    .meter
+                    .delivered(Duration::try_from(lag).unwrap_or_default());
+                Some(message)
+            }
+            Err((event_id, problem)) => {
+                tracing::warn!(%event_id, channel = %self.queue.channel, problem, "an undecodable event becomes a dead letter");
+                self.queue.meter.add(Count::Dead, 1);
+                self.engine.alone.remove(&token);
+                let verdict = StoreVerdict::Dead {
+                    reason: DeadReason::Undecodable,
+                    error: Some(problem),
+                };
+                self.engine
+                    .store
+                    .settle(vec![StoreSettlement {
+                        token,
+                        event_id,
+                        verdict,
+                    }])
+                    .detach();
+                None
+            }
+        }
+    }
+
+    /// Releases what nobody was given; the attempt is not counted.
+    fn give_back(&self) {
+        let held = std::mem::take(&mut *self.buffer.lock());
+        if held.is_empty() {
+            return;
+        }
+        let release = |held: Held| StoreSettlement {
+            token: held.row.token,
+            event_id: held.row.event_id,
+            verdict: StoreVerdict::Release,
+        };
+        self.engine
+            .store
+            .settle(held.into_iter().map(release).collect())
+            .detach();
+    }
+
+    /// A wait was left early and goes on at the next call.
+    pub(crate) fn resume_wait(&mut self, listener: EventListener, left: Duration) {
+        self.idle = Some((listener, left));
+    }
+
+    /// Notes why a wait ended.
+    pub(crate) fn woken(&self, by_bell: bool) {
+        let count = if by_bell {
+            Count::ListenerWakeup
+        } else {
+            Count::ListenerTimeout
+        };
+        self.queue.meter.add(count, 1);
+    }
+}
+
+impl<S: QueueStore> Drop for Consumer<S> {
+    fn drop(&mut self) {
+        self.give_back();
+        if let Some(token) = &self.alone {
+            self.engine.alone.remove(token);
+        }
+    }
+}
+
+/// When a claim was asked for, and how many events.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    at: Instant,
+    limit: usize,
+}
+
+fn decode(row: Row, queue: &Queue) -> Result<EventMessage, (events_core::EventId, String)> {
+    let problem = |what: &str, e: &serde_json::Error| {
+        (
+            row.event_id,
+            format!(
+                "{what} is not JSON of the expected form: line {} column {}",
+                e.line(),
+                e.column()
+            ),
+        )
+    };
+    let payload = serde_json::from_str(&row.payload).map_err(|e| problem("the payload", &e))?;
+    let metadata = match row.metadata.as_deref() {
+        None => None,
+        Some(text) => serde_json::from_str(text).map_err(|e| problem("the metadata", &e))?,
+    };
+    let mut message =
+        EventMessage::new(row.event_id, queue.channel.clone(), payload, row.created_at);
+    message.metadata = metadata;
+    message.attempts = row.token.attempts;
+    message.available_at = row.available_at;
+    message.lease_expires_at = Some(row.lease_expires_at);
+    Ok(message.held(Receipt::Held(row.token)))
+}

@@ -1,0 +1,219 @@
+//! Drives a consumer: as a stream in async code, and on a thread that may block.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use event_listener::EventListener;
+use events_core::{Closer, EventMessage, Next, Pending, Result, Subscription, block_on_until};
+use futures_core::Stream;
+use tokio::time::{Instant as TokioInstant, Sleep};
+
+use crate::consumer::{Asked, Consumer, Step};
+use crate::prefetch::Held;
+use crate::wakes::Mark;
+use crate::{Claimed, Outcome, QueueStore};
+
+/// A consumer and what it is waiting for.
+#[derive(Debug)]
+pub(crate) struct ConsumerStream<S: QueueStore> {
+    consumer: Consumer<S>,
+    claim: Option<(Option<Mark>, Asked, Pending<Claimed>)>,
+    renewal: Option<(Option<Held>, Instant, Pending<Vec<Outcome>>)>,
+    wait: Option<(EventListener, Pin<Box<Sleep>>)>,
+    closing: Option<EventListener>,
+    ended: bool,
+}
+
+impl<S: QueueStore> ConsumerStream<S> {
+    pub(crate) fn new(consumer: Consumer<S>) -> Self {
+        Self {
+            consumer,
+            claim: None,
+            renewal: None,
+            wait: None,
+            closing: None,
+            ended: false,
+        }
+    }
+
+    /// Polls what is under way. `Pending` only if nothing else can be done meanwhile.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if let Some((listener, sleep)) = &mut self.wait {
+            let rung = Pin::new(listener).poll(cx).is_ready();
+            if !rung && sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.wait = None;
+            self.consumer.woken(rung);
+        }
+        if let Some((held, asked, renewal)) = &mut self.renewal {
+            let Poll::Ready(answer) = Pin::new(renewal).poll(cx) else {
+                return Poll::Pending;
+            };
+            let (held, asked) = (held.take().expect("it is taken once"), *asked);
+            self.renewal = None;
+            self.consumer.renewed(held, asked, answer)?;
+        }
+        if let Some((mark, asked, claim)) = &mut self.claim
+            && let Poll::Ready(answer) = Pin::new(claim).poll(cx)
+        {
+            let (mark, asked) = (mark.take(), *asked);
+            self.claim = None;
+            self.consumer.claimed(mark, asked, answer)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<EventMessage>>> {
+        loop {
+            match self.poll_work(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return self.report(error),
+                Poll::Ready(Ok(())) => {}
+            }
+            match self.consumer.next_step() {
+                Step::Event(message) => {
+                    if self.claim.is_none() {
+                        self.claim = self
+                            .consumer
+                            .claim_ahead()
+                            .map(|(asked, claim)| (None, asked, claim));
+                    }
+                    return Poll::Ready(Some(Ok(message)));
+                }
+                Step::Ended => return self.end(),
+                Step::Wait(listener, at_most) => {
+                    let deadline = TokioInstant::now() + at_most.min(Duration::from_secs(3600));
+                    self.wait = Some((listener, Box::pin(tokio::time::sleep_until(deadline))));
+                }
+                Step::Renew(held) => {
+                    let renewal = self.consumer.renewal(&held);
+                    self.renewal = Some((Some(held), Instant::now(), renewal));
+                }
+                Step::Claim if self.claim.is_some() => return Poll::Pending,
+                Step::Claim => {
+                    let (mark, asked, claim) = self.consumer.claim();
+                    self.claim = Some((Some(mark), asked, claim));
+                }
+            }
+        }
+    }
+
+    /// An error that time may cure is an item; any other is the last one.
+    fn report<T>(&mut self, error: events_core::Error) -> Poll<Option<Result<T>>> {
+        self.ended = !error.stream_continues();
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn end<T>(&mut self) -> Poll<Option<T>> {
+        self.ended = true;
+        self.claim = None;
+        Poll::Ready(None)
+    }
+}
+
+impl<S: QueueStore> Stream for ConsumerStream<S> {
+    type Item = Result<EventMessage>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            let polled = this.poll_event(cx);
+            // Only a consumer that really waits pays for listening to its closer.
+            if polled.is_pending()
+                && this
+                    .consumer
+                    .closer
+                    .poll_closed(&mut this.closing, cx)
+                    .is_ready()
+            {
+                this.wait = None;
+                this.renewal = None;
+                this.claim = None;
+                continue;
+            }
+            return polled;
+        }
+    }
+}
+
+impl<S: QueueStore> Subscription for ConsumerStream<S> {
+    fn wait_next(&mut self, until: Option<Instant>) -> Next {
+        if self.ended {
+            return Next::Ended;
+        }
+        loop {
+            if let Err(error) = self.finish_claim() {
+                self.ended = !error.stream_continues();
+                return Next::Event(Err(error));
+            }
+            match self.consumer.next_step() {
+                Step::Event(message) => return Next::Event(Ok(message)),
+                Step::Ended => {
+                    self.ended = true;
+                    return Next::Ended;
+                }
+                Step::Wait(listener, at_most) => {
+                    let now = Instant::now();
+                    if until.is_some_and(|until| until <= now) {
+                        self.consumer.resume_wait(listener, at_most);
+                        return Next::TimedOut;
+                    }
+                    self.block(listener, until, at_most);
+                }
+                Step::Renew(held) => {
+                    let asked = Instant::now();
+                    let answer = self.consumer.renewal(&held).wait();
+                    if let Err(error) = self.consumer.renewed(held, asked, answer) {
+                        return Next::Event(Err(error));
+                    }
+                }
+                Step::Claim => {
+                    let (mark, asked, claim) = self.consumer.claim();
+                    self.claim = Some((Some(mark), asked, claim));
+                }
+            }
+        }
+    }
+
+    fn closer(&self) -> Closer {
+        self.consumer.closer.clone()
+    }
+}
+
+impl<S: QueueStore> ConsumerStream<S> {
+    fn finish_claim(&mut self) -> Result<()> {
+        match self.claim.take() {
+            Some((mark, asked, claim)) => self.consumer.claimed(mark, asked, claim.wait()),
+            None => Ok(()),
+        }
+    }
+
+    /// Sleeps until the bell, the closer, the caller's deadline or the end of the wait.
+    fn block(&mut self, mut listener: EventListener, until: Option<Instant>, at_most: Duration) {
+        let start = Instant::now();
+        let end = start + at_most.min(Duration::from_secs(3600));
+        let deadline = until.map_or(end, |until| until.min(end));
+        let closer = self.consumer.closer.clone();
+        let mut closing = None;
+        let rung = block_on_until(
+            std::future::poll_fn(|cx| {
+                if closer.poll_closed(&mut closing, cx).is_ready() {
+                    return Poll::Ready(false);
+                }
+                Pin::new(&mut listener).poll(cx).map(|()| true)
+            }),
+            Some(deadline),
+        );
+        if rung.is_none() && deadline < end {
+            self.consumer
+                .resume_wait(listener, at_most.saturating_sub(start.elapsed()));
+        } else {
+            self.consumer.woken(rung == Some(true));
+        }
+    }
+}

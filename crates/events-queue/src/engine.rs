@@ -1,0 +1,157 @@
+//! What all consumers and calls of one queue backend share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+
+use event_listener::Event;
+use events_core::telemetry::Meter;
+use events_core::{ChannelName, Closer, Error, ErrorKind, GroupName, Op, Result};
+
+use crate::alone::AloneHolds;
+use crate::prefetch::Buffer;
+use crate::settled::SettledMemory;
+use crate::{QueueConfig, QueueStore};
+
+/// The shared state of a queue backend.
+#[derive(Debug)]
+pub(crate) struct Engine<S> {
+    pub(crate) store: S,
+    pub(crate) config: QueueConfig,
+    pub(crate) settled: SettledMemory,
+    pub(crate) alone: AloneHolds,
+    pub(crate) closer: Closer,
+    pub(crate) meter: Meter,
+    queues: RwLock<HashMap<i64, Arc<Queue>>>,
+    channels: RwLock<HashMap<ChannelName, Arc<Meter>>>,
+    consumers: Mutex<Vec<ConsumerEntry>>,
+}
+
+/// A queue that this process consumes.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) id: i64,
+    pub(crate) channel: ChannelName,
+    pub(crate) bell: Arc<Event>,
+    pub(crate) meter: Meter,
+}
+
+/// What the engine knows of a live consumer.
+#[derive(Debug)]
+pub(crate) struct ConsumerEntry {
+    pub(crate) buffer: Weak<Buffer>,
+    pub(crate) closer: Closer,
+}
+
+impl<S: QueueStore> Engine<S> {
+    pub(crate) fn new(store: S, config: QueueConfig) -> Self {
+        let meter = config.telemetry.backend(store.name());
+        Self {
+            settled: SettledMemory::new(config.lease),
+            alone: AloneHolds::default(),
+            closer: Closer::new(),
+            queues: RwLock::default(),
+            channels: RwLock::default(),
+            consumers: Mutex::default(),
+            meter,
+            store,
+            config,
+        }
+    }
+
+    /// Refuses a call after shutdown.
+    pub(crate) fn check_open(&self, op: Op) -> Result<()> {
+        if self.closer.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, op)
+                .because("the channel was shut down; open a new one")
+                .in_backend(self.store.name()));
+        }
+        Ok(())
+    }
+
+    /// The shared record of a queue; made when its first consumer comes.
+    pub(crate) fn queue(
+        &self,
+        id: i64,
+        channel: &ChannelName,
+        group: Option<&GroupName>,
+    ) -> Arc<Queue> {
+        let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(id).or_insert_with(|| {
+            Arc::new(Queue {
+                id,
+                channel: channel.clone(),
+                bell: self.store.wakes().bell(id, channel),
+                meter: self
+                    .config
+                    .telemetry
+                    .channel(self.store.name(), channel, group),
+            })
+        });
+        Arc::clone(queue)
+    }
+
+    /// Runs `count` with the meter of the queue, or of the backend if this process does not
+    /// consume that queue.
+    pub(crate) fn with_meter(&self, queue_id: i64, count: impl FnOnce(&Meter)) {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        count(
+            queues
+                .get(&queue_id)
+                .map_or(&self.meter, |queue| &queue.meter),
+        );
+    }
+
+    /// The meter of a channel that is published to.
+    pub(crate) fn channel_meter(&self, channel: &ChannelName) -> Arc<Meter> {
+        let known = self
+            .channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(channel)
+            .cloned();
+        known.unwrap_or_else(|| {
+            let meter = Arc::new(
+                self.config
+                    .telemetry
+                    .channel(self.store.name(), channel, None),
+            );
+            let mut channels = self
+                .channels
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(channels.entry(channel.clone()).or_insert(meter))
+        })
+    }
+
+    pub(crate) fn add_consumer(&self, entry: ConsumerEntry) {
+        let mut consumers = self
+            .consumers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        consumers.retain(|known| known.buffer.strong_count() > 0);
+        consumers.push(entry);
+    }
+
+    /// The buffers of all live consumers.
+    pub(crate) fn buffers(&self) -> Vec<Arc<Buffer>> {
+        let consumers = self
+            .consumers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        consumers
+            .iter()
+            .filter_map(|entry| entry.buffer.upgrade())
+            .collect()
+    }
+
+    /// Ends every consumer.
+    pub(crate) fn close_consumers(&self) {
+        let consumers = std::mem::take(
+            &mut *self
+                .consumers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        consumers.iter().for_each(|entry| entry.closer.close());
+    }
+}

@@ -1,0 +1,272 @@
+//! Verdicts: policy decided, sent to the store, and the answer put in the caller's words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use events_core::telemetry::Count;
+use events_core::{
+    Error, ErrorKind, EventId, HoldToken, Op, Pending, Receipt, Result, RetryAfter, Settled,
+    Settlement, Verdict,
+};
+
+use crate::engine::Engine;
+use crate::{DeadReason, Outcome, QueueConfig, QueueStore, StoreSettlement, StoreVerdict};
+
+/// The longest reason that is kept, in bytes.
+const MAX_REASON_BYTES: usize = 2048;
+
+impl<S: QueueStore> Engine<S> {
+    /// Records verdicts; each answer stands in the place of its settlement.
+    pub(crate) fn settle(
+        self: &Arc<Self>,
+        settlements: Vec<Settlement>,
+    ) -> Pending<Vec<Result<Settled>>> {
+        if let Err(error) = self.check_open(Op::Ack) {
+            return Pending::ready(Err(error));
+        }
+        let mut answers = Vec::with_capacity(settlements.len());
+        let mut sent = Vec::with_capacity(settlements.len());
+        let mut kinds = Vec::with_capacity(settlements.len());
+        for settlement in settlements {
+            let op = op_of(&settlement.verdict);
+            let Receipt::Held(token) = settlement.receipt else {
+                answers.push(Some(Err(Error::new(ErrorKind::NotHeld, op)
+                    .because(format!(
+                        "event {} was not claimed from a queue",
+                        settlement.event_id
+                    ))
+                    .in_backend(self.store.name()))));
+                continue;
+            };
+            let verdict = store_verdict(&self.config, &token, settlement.verdict);
+            let earlier = match &verdict {
+                StoreVerdict::Ack => self.settled.note(token, Settled::AlreadyAcked),
+                StoreVerdict::Extend(_) => self.settled.recall(&token),
+                _ => self.settled.note(token, Settled::AlreadyNacked),
+            };
+            answers.push(None);
+            kinds.push(SentTo {
+                token,
+                event_id: settlement.event_id,
+                sent: Sent::of(&verdict),
+                earlier,
+            });
+            sent.push(StoreSettlement {
+                token,
+                event_id: settlement.event_id,
+                verdict,
+            });
+        }
+        if sent.is_empty() {
+            return Pending::ready(Ok(answers.into_iter().flatten().collect()));
+        }
+        let engine = Arc::clone(self);
+        self.store.settle(sent).then(move |outcomes| {
+            let mut outcomes = kinds.into_iter().zip(outcomes?);
+            let answer = |done: Option<Result<Settled>>| {
+                done.or_else(|| {
+                    outcomes
+                        .next()
+                        .map(|(to, outcome)| engine.answer(&to, outcome))
+                })
+            };
+            Ok(answers.into_iter().filter_map(answer).collect())
+        })
+    }
+
+    fn answer(&self, to: &SentTo, outcome: Outcome) -> Result<Settled> {
+        let SentTo { token, sent, .. } = to;
+        match sent {
+            Sent::Extend(by) if outcome == Outcome::Recorded => self.alone.extend(token, *by),
+            _ => self.alone.remove(token),
+        }
+        match outcome {
+            Outcome::Recorded => {
+                self.with_meter(token.queue_id, |meter| sent.counts().iter().for_each(|count| meter.add(*count, 1)));
+                Ok(Settled::Recorded)
+            }
+            Outcome::AlreadyAcked => Ok(Settled::AlreadyAcked),
+            Outcome::AlreadyNacked => Ok(Settled::AlreadyNacked),
+            // The row is not as this holding left it: if we settled it ourselves, say so.
+            Outcome::Gone => to.earlier.ok_or_else(|| {
+                self.settled.forget(token);
+                self.with_meter(token.queue_id, |meter| meter.add(Count::HoldLost, 1));
+                Error::new(ErrorKind::HoldLost, sent.op())
+                    .because(format!(
+                        "event {} was claimed again or given up after its lease ended; nothing was changed",
+                        to.event_id
+                    ))
+                    .in_backend(self.store.name())
+            }),
+        }
+    }
+}
+
+/// A verdict on its way.
+struct SentTo {
+    token: HoldToken,
+    event_id: EventId,
+    sent: Sent,
+    /// What this process had decided about the same holding before.
+    earlier: Option<Settled>,
+}
+
+/// What was sent, as much of it as the answer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Ack,
+    Nack,
+    Dead,
+    Extend(Duration),
+    Release,
+}
+
+impl Sent {
+    fn of(verdict: &StoreVerdict) -> Self {
+        match verdict {
+            StoreVerdict::Ack => Self::Ack,
+            StoreVerdict::Retry { .. } => Self::Nack,
+            StoreVerdict::Dead { .. } => Self::Dead,
+            StoreVerdict::Extend(by) => Self::Extend(*by),
+            StoreVerdict::Release => Self::Release,
+        }
+    }
+
+    fn counts(self) -> &'static [Count] {
+        match self {
+            Self::Ack => &[Count::Ack],
+            Self::Nack => &[Count::Nack],
+            Self::Dead => &[Count::Nack, Count::Dead],
+            Self::Extend(_) | Self::Release => &[],
+        }
+    }
+
+    fn op(self) -> Op {
+        match self {
+            Self::Ack => Op::Ack,
+            Self::Extend(_) => Op::Extend,
+            Self::Nack | Self::Dead | Self::Release => Op::Nack,
+        }
+    }
+}
+
+fn op_of(verdict: &Verdict) -> Op {
+    match verdict {
+        Verdict::Ack => Op::Ack,
+        Verdict::Extend(_) => Op::Extend,
+        _ => Op::Nack,
+    }
+}
+
+/// Applies the retry policy.
+pub(crate) fn store_verdict(
+    config: &QueueConfig,
+    token: &HoldToken,
+    verdict: Verdict,
+) -> StoreVerdict {
+    match verdict {
+        Verdict::Ack => StoreVerdict::Ack,
+        Verdict::Extend(by) => StoreVerdict::Extend(by),
+        Verdict::Nack { retry, reason } => {
+            let error = reason.map(|text| shorten(&text));
+            let after = match retry {
+                RetryAfter::Never => {
+                    return StoreVerdict::Dead {
+                        reason: DeadReason::Rejected,
+                        error,
+                    };
+                }
+                RetryAfter::Delay(after) => after,
+                _ => config.backoff.delay(token.attempts),
+            };
+            if token.attempts >= config.max_attempts {
+                return StoreVerdict::Dead {
+                    reason: DeadReason::MaxAttempts,
+                    error,
+                };
+            }
+            StoreVerdict::Retry { after, error }
+        }
+        _ => StoreVerdict::Release,
+    }
+}
+
+/// One line of at most [`MAX_REASON_BYTES`], control characters escaped.
+fn shorten(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(MAX_REASON_BYTES));
+    for c in text.chars() {
+        let before = line.len();
+        match c {
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+        if line.len() > MAX_REASON_BYTES {
+            line.truncate(before);
+            break;
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(attempts: u32) -> HoldToken {
+        HoldToken {
+            queue_id: 1,
+            row: 1,
+            fence: 1,
+            priority: 0,
+            attempts,
+            keyed: false,
+        }
+    }
+
+    fn nack(retry: RetryAfter) -> Verdict {
+        Verdict::Nack {
+            retry,
+            reason: Some("why".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_makes_a_dead_letter() {
+        let config = QueueConfig {
+            max_attempts: 3,
+            ..QueueConfig::default()
+        };
+        let second = store_verdict(&config, &token(2), nack(RetryAfter::Delay(Duration::ZERO)));
+        assert!(matches!(
+            second,
+            StoreVerdict::Retry {
+                after: Duration::ZERO,
+                ..
+            }
+        ));
+        for retry in [RetryAfter::Policy, RetryAfter::Delay(Duration::ZERO)] {
+            let third = store_verdict(&config, &token(3), nack(retry));
+            assert!(matches!(
+                third,
+                StoreVerdict::Dead {
+                    reason: DeadReason::MaxAttempts,
+                    ..
+                }
+            ));
+        }
+        let never = store_verdict(&config, &token(1), nack(RetryAfter::Never));
+        assert!(matches!(
+            never,
+            StoreVerdict::Dead {
+                reason: DeadReason::Rejected,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn reasons_are_one_bounded_line() {
+        assert_eq!(shorten("a\nb"), "a\\nb");
+        assert!(shorten(&"é".repeat(5000)).len() <= MAX_REASON_BYTES);
+    }
+}

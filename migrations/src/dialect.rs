@@ -1,0 +1,115 @@
+//! The databases that have migrations, and the SQL of each.
+
+use events_core::TableName;
+
+use crate::Migration;
+
+/// The table that records which migrations a database has had; its name is the same everywhere.
+pub const LEDGER: &str = "event_channels_migrations";
+
+/// A database that the queue tables can be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// SQLite, in its `main` schema.
+    Sqlite,
+}
+
+impl Dialect {
+    /// Makes SQL that was written for the default table that of `table`.
+    pub(crate) fn render(self, table: &TableName, sql: &str) -> String {
+        match self {
+            // SQLite refuses `CREATE INDEX i ON schema.t`; without a schema, tables go to `main`.
+            Self::Sqlite => table.without_schema().render(sql),
+        }
+    }
+}
+
+/// One line of a list: both files of a migration, under the id and name that their path says.
+macro_rules! migration {
+    ($folder:literal, $number:literal, $name:literal) => {
+        Migration {
+            id: concat!("ext_events_", $number),
+            name: $name,
+            up: include_str!(concat!("../", $folder, "/", $number, "_", $name, ".up.sql")),
+            down: include_str!(concat!(
+                "../",
+                $folder,
+                "/",
+                $number,
+                "_",
+                $name,
+                ".down.sql"
+            )),
+        }
+    };
+}
+
+static SQLITE: &[Migration] = &[migration!("sqlite", "0001", "create_event_queue")];
+
+/// Returns every migration of a database, oldest first.
+#[must_use]
+pub const fn all(dialect: Dialect) -> &'static [Migration] {
+    match dialect {
+        Dialect::Sqlite => SQLITE,
+    }
+}
+
+/// Returns the statement that creates the [`LEDGER`] unless it exists.
+#[must_use]
+pub const fn ledger_sql(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => include_str!("../sqlite/ledger.sql"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_file_is_embedded_under_its_own_name() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sqlite");
+        let mut files: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let mut embedded: Vec<String> = all(Dialect::Sqlite)
+            .iter()
+            .flat_map(|migration| [migration.down_file(), migration.up_file()])
+            .chain(["ledger.sql".to_owned()])
+            .collect();
+        embedded.sort();
+        assert_eq!(files, embedded);
+    }
+
+    #[test]
+    fn ids_ascend() {
+        assert!(all(Dialect::Sqlite).is_sorted_by(|a, b| a.id < b.id));
+    }
+
+    #[test]
+    fn the_ledger_has_its_name() {
+        let create = format!("CREATE TABLE IF NOT EXISTS {LEDGER} (");
+        assert!(ledger_sql(Dialect::Sqlite).contains(&create));
+    }
+
+    #[test]
+    fn rendering_for_another_table_leaves_no_default_name() {
+        for name in ["app_events", "main.app_events"] {
+            let table = TableName::new(name).unwrap();
+            for migration in all(Dialect::Sqlite) {
+                for sql in [migration.up, migration.down] {
+                    let rendered = Dialect::Sqlite.render(&table, sql);
+                    assert!(!rendered.contains(TableName::DEFAULT), "{rendered}");
+                    assert!(!rendered.contains("\"main\""), "{rendered}");
+                    assert!(rendered.contains("\"app_events_dead\""), "{rendered}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The tasks of this repository. Each command has a file of its own; this one only dispatches.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its user"
+)]
+
+mod ci;
+mod docs;
+mod flags;
+mod install;
+mod migrate;
+mod sh;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use flags::Task;
+
+fn main() -> ExitCode {
+    let task = match Task::parse(std::env::args_os().skip(1)) {
+        Ok(task) => task,
+        Err(message) => {
+            eprintln!("error: {message}\n\n{}", flags::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    let done = match task {
+        Task::Help => {
+            println!("{}", flags::USAGE);
+            Ok(())
+        }
+        Task::Test(options) => test::run(&options),
+        Task::Ci { install } => ci::run(install),
+        Task::Tidy => tidy::run(),
+        Task::Docs { check } => docs::run(check),
+        Task::Migrate(arguments) => return migrate::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
