@@ -151,7 +151,6 @@ pub struct Settlement {
 /// What became of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[must_use]
 #[non_exhaustive]
 pub enum Settled {
     /// It was recorded.

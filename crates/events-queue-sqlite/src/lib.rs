@@ -28,6 +28,8 @@ mod insert;
 mod job;
 pub mod migrate;
 mod open;
+#[cfg(test)]
+mod plan_tests;
 mod register;
 mod row;
 mod settle;

@@ -183,16 +183,15 @@ impl Shared {
             Some(database) => database.run_batch(batch, self),
             None => batch.into_iter().for_each(|job| refuse(job, self)),
         }
-        if !after.is_empty() {
-            if let Some(database) = database.take() {
-                database.close();
-            }
-            let mut after = after.into_iter();
-            if let Some(close) = after.next() {
-                close.finish(Ok(()), self);
-            }
-            after.for_each(|job| refuse(job, self));
+        let mut after = after.into_iter();
+        if let Some(mut database) = database.take_if(|_| closing.is_some())
+            && let Some(mut close) = after.next()
+        {
+            let ran = close.run(&mut database);
+            database.close();
+            close.finish(ran, self);
         }
+        after.for_each(|job| refuse(job, self));
     }
 
     fn run(self: Arc<Self>) {
