@@ -40,4 +40,5 @@ mod writer;
 
 pub use config::{Location, SqliteConfig};
 pub use open::{connect, open};
+pub use rusqlite::Connection;
 pub use store::SqliteStore;

@@ -14,9 +14,13 @@ fn database() -> (Connection, Statements) {
 }
 
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
-    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
     let nothing: Vec<&dyn ToSql> = vec![&rusqlite::types::Null; statement.parameter_count()];
-    let rows = statement.query_map(nothing.as_slice(), |row| row.get(3)).unwrap();
+    let rows = statement
+        .query_map(nothing.as_slice(), |row| row.get(3))
+        .unwrap();
     rows.collect::<Result<_, _>>().unwrap()
 }
 
@@ -24,7 +28,9 @@ fn plan(connection: &Connection, sql: &str) -> Vec<String> {
 fn every_statement_compiles_against_the_migrated_tables() {
     let (connection, sql) = database();
     for (name, text) in sql.all() {
-        connection.prepare(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        connection
+            .prepare(text)
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 }
 
@@ -35,12 +41,39 @@ fn hot_statements_seek_in_their_index_and_sort_nothing() {
     let (connection, sql) = database();
     let by_row = "USING INTEGER PRIMARY KEY (rowid=?)";
     let expected: &[(&str, &str, &[&str])] = &[
-        ("claim", &sql.claim, &["idx_sqlspec_event_queue_claim (queue_id=? AND priority>?)", by_row]),
-        ("claim_alone", &sql.claim_alone, &["idx_sqlspec_event_queue_suspect (queue_id=?)", by_row]),
-        ("promote", &sql.promote, &["idx_sqlspec_event_queue_delayed (queue_id=? AND available_at<?)"]),
-        ("reclaim", &sql.reclaim, &["idx_sqlspec_event_queue_leased (queue_id=? AND lease_expires_at<?)"]),
-        ("exhausted", &sql.exhausted, &["idx_sqlspec_event_queue_leased (queue_id=? AND lease_expires_at<?)"]),
-        ("expired", &sql.expired, &["idx_sqlspec_event_queue_expiry (queue_id=? AND expires_at>? AND expires_at<?)"]),
+        (
+            "claim",
+            &sql.claim,
+            &[
+                "idx_sqlspec_event_queue_claim (queue_id=? AND priority>?)",
+                by_row,
+            ],
+        ),
+        (
+            "claim_alone",
+            &sql.claim_alone,
+            &["idx_sqlspec_event_queue_suspect (queue_id=?)", by_row],
+        ),
+        (
+            "promote",
+            &sql.promote,
+            &["idx_sqlspec_event_queue_delayed (queue_id=? AND available_at<?)"],
+        ),
+        (
+            "reclaim",
+            &sql.reclaim,
+            &["idx_sqlspec_event_queue_leased (queue_id=? AND lease_expires_at<?)"],
+        ),
+        (
+            "exhausted",
+            &sql.exhausted,
+            &["idx_sqlspec_event_queue_leased (queue_id=? AND lease_expires_at<?)"],
+        ),
+        (
+            "expired",
+            &sql.expired,
+            &["idx_sqlspec_event_queue_expiry (queue_id=? AND expires_at>? AND expires_at<?)"],
+        ),
         ("ack_keep", &sql.ack_keep, &[by_row]),
         ("ack_delete", &sql.ack_delete, &[by_row]),
         ("retry", &sql.retry, &[by_row]),
@@ -49,17 +82,42 @@ fn hot_statements_seek_in_their_index_and_sort_nothing() {
         ("inspect", &sql.inspect, &[by_row]),
         ("bury", &sql.bury, &[by_row]),
         ("bury_delete", &sql.bury_delete, &[by_row]),
-        ("purge_acked", &sql.purge_acked, &["idx_sqlspec_event_queue_acked (acked_at<?)", by_row]),
-        ("purge_expired", &sql.purge_expired, &["idx_sqlspec_event_queue_dead_expired (died_at<?)", by_row]),
-        ("purge_keys", &sql.purge_keys, &["idx_sqlspec_event_queue_key_expiry (expires_at>? AND expires_at<?)"]),
-        ("key_settled", &sql.key_settled, &["PRIMARY KEY (event_id=?)"]),
+        (
+            "purge_acked",
+            &sql.purge_acked,
+            &["idx_sqlspec_event_queue_acked (acked_at<?)", by_row],
+        ),
+        (
+            "purge_expired",
+            &sql.purge_expired,
+            &["idx_sqlspec_event_queue_dead_expired (died_at<?)", by_row],
+        ),
+        (
+            "purge_keys",
+            &sql.purge_keys,
+            &["idx_sqlspec_event_queue_key_expiry (expires_at>? AND expires_at<?)"],
+        ),
+        (
+            "key_settled",
+            &sql.key_settled,
+            &["PRIMARY KEY (event_id=?)"],
+        ),
         ("insert", &sql.insert, &["(channel=?)"]),
-        ("find_queue", &sql.find_queue, &["(channel=? AND consumer_group=?)"]),
+        (
+            "find_queue",
+            &sql.find_queue,
+            &["(channel=? AND consumer_group=?)"],
+        ),
     ];
     for (name, text, parts) in expected {
         let plan = plan(&connection, text);
         let steps = plan.join("\n");
-        assert!(!plan.iter().any(|step| step.starts_with("SCAN sqlspec") || step.starts_with("SCAN e")), "{name}:\n{steps}");
+        assert!(
+            !plan
+                .iter()
+                .any(|step| step.starts_with("SCAN sqlspec") || step.starts_with("SCAN e")),
+            "{name}:\n{steps}"
+        );
         assert!(!steps.contains("TEMP B-TREE"), "{name}:\n{steps}");
         for part in *parts {
             assert!(steps.contains(part), "{name} does not use {part}:\n{steps}");
@@ -72,7 +130,13 @@ fn the_outlook_is_one_seek_in_each_index() {
     let (connection, sql) = database();
     let steps = plan(&connection, &sql.outlook).join("\n");
     for index in ["delayed", "leased", "expiry", "claim", "suspect"] {
-        assert!(steps.contains(&format!("idx_sqlspec_event_queue_{index} (queue_id=?")), "{steps}");
+        assert!(
+            steps.contains(&format!("idx_sqlspec_event_queue_{index} (queue_id=?")),
+            "{steps}"
+        );
     }
-    assert!(!steps.contains("SCAN sqlspec") && !steps.contains("TEMP B-TREE"), "{steps}");
+    assert!(
+        !steps.contains("SCAN sqlspec") && !steps.contains("TEMP B-TREE"),
+        "{steps}"
+    );
 }

@@ -1,0 +1,198 @@
+//! The options as chained setters.
+
+use std::time::Duration;
+
+use events_queue::{AckDurability, Durability};
+
+use super::{AqVisibility, BackendKind, EventsConfig, Fallback, Overflow};
+
+impl EventsConfig {
+    /// How events travel; by default the best that the database has.
+    #[must_use]
+    pub fn backend(mut self, value: BackendKind) -> Self {
+        self.backend = Some(value);
+        self
+    }
+
+    /// What happens when the database or this build lacks the backend; `queue` by default.
+    #[must_use]
+    pub fn fallback(mut self, value: Fallback) -> Self {
+        self.fallback = value;
+        self
+    }
+
+    /// Whether opening creates or updates the tables; true on SQLite by default.
+    #[must_use]
+    pub fn auto_migrate(mut self, value: bool) -> Self {
+        self.auto_migrate = value;
+        self
+    }
+
+    /// The queue table, `[schema.]name`; the others are named after it. `sqlspec_event_queue` by default.
+    #[must_use]
+    pub fn queue_table(mut self, value: impl Into<String>) -> Self {
+        self.queue_table = value.into();
+        self
+    }
+
+    /// How long a consumer holds an event before it can be claimed again; 30 s by default.
+    #[must_use]
+    pub fn lease(mut self, value: Duration) -> Self {
+        self.lease = value;
+        self
+    }
+
+    /// How long acknowledged events stay readable; a day by default, zero deletes on ack.
+    #[must_use]
+    pub fn retention(mut self, value: Duration) -> Self {
+        self.retention = value;
+        self
+    }
+
+    /// The longest wait between two looks at the database; 1 s by default.
+    #[must_use]
+    pub fn poll_interval(mut self, value: Duration) -> Self {
+        self.poll_interval = value;
+        self
+    }
+
+    /// After this many claims without an ack an event becomes a dead letter; 20 by default.
+    #[must_use]
+    pub fn max_attempts(mut self, value: u32) -> Self {
+        self.max_attempts = value;
+        self
+    }
+
+    /// The upper bound of the wait before the first retry; it doubles from there. 1 s by default.
+    #[must_use]
+    pub fn backoff_base(mut self, value: Duration) -> Self {
+        self.backoff.base = value;
+        self
+    }
+
+    /// The upper bound of every wait before a retry; an hour by default.
+    #[must_use]
+    pub fn backoff_max(mut self, value: Duration) -> Self {
+        self.backoff.max = value;
+        self
+    }
+
+    /// How long a handler may run before its event is taken from it; unlimited by default.
+    #[must_use]
+    pub fn handler_timeout(mut self, value: impl Into<Option<Duration>>) -> Self {
+        self.handler_timeout = value.into();
+        self
+    }
+
+    /// Whether listeners acknowledge what their handler handled; true by default.
+    #[must_use]
+    pub fn auto_ack(mut self, value: bool) -> Self {
+        self.auto_ack = value;
+        self
+    }
+
+    /// How many events a listener handles at the same time; 1 by default.
+    #[must_use]
+    pub fn concurrency(mut self, value: usize) -> Self {
+        self.concurrency = value;
+        self
+    }
+
+    /// How many events are held ahead of their handling, at most 128; `None`, the default, adapts.
+    #[must_use]
+    pub fn prefetch(mut self, value: impl Into<Option<usize>>) -> Self {
+        self.prefetch = value.into();
+        self
+    }
+
+    /// How long handlers may finish when they are stopped; 30 s by default.
+    #[must_use]
+    pub fn drain_deadline(mut self, value: Duration) -> Self {
+        self.drain_deadline = value;
+        self
+    }
+
+    /// The largest payload in bytes of JSON; 1 MiB by default, at most 16 MiB.
+    #[must_use]
+    pub fn max_payload_bytes(mut self, value: usize) -> Self {
+        self.max_payload_bytes = value;
+        self
+    }
+
+    /// What a published event survives; power loss by default.
+    #[must_use]
+    pub fn durability(mut self, value: Durability) -> Self {
+        self.durability = value;
+        self
+    }
+
+    /// What a recorded ack survives; by default power loss may repeat the last events.
+    #[must_use]
+    pub fn ack_durability(mut self, value: AckDurability) -> Self {
+        self.ack_durability = value;
+        self
+    }
+
+    /// Whether blocking code may use the channel; true by default.
+    #[must_use]
+    pub fn portal_bridge(mut self, value: bool) -> Self {
+        self.portal_bridge = value;
+        self
+    }
+
+    /// The prefix of the counters in snapshots; channels of one name share them. `default` by default.
+    #[must_use]
+    pub fn name(mut self, value: impl Into<String>) -> Self {
+        self.name = value.into();
+        self
+    }
+
+    /// Oracle only: keeps the queue table in the column store.
+    #[must_use]
+    pub fn in_memory(mut self, value: bool) -> Self {
+        self.in_memory = value;
+        self
+    }
+
+    /// Oracle only: the queue of the native backends.
+    #[must_use]
+    pub fn aq_queue(mut self, value: impl Into<String>) -> Self {
+        self.aq_queue = value.into();
+        self
+    }
+
+    /// Oracle only: how long one dequeue waits; 5 s by default.
+    #[must_use]
+    pub fn aq_wait(mut self, value: Duration) -> Self {
+        self.aq_wait = value;
+        self
+    }
+
+    /// Oracle only: when a message leaves the queue.
+    #[must_use]
+    pub fn aq_visibility(mut self, value: AqVisibility) -> Self {
+        self.aq_visibility = Some(value);
+        self
+    }
+
+    /// Native PostgreSQL only: how many events wait for a slow consumer; 10,000 by default.
+    #[must_use]
+    pub fn listener_queue_capacity(mut self, value: usize) -> Self {
+        self.listener_queue_capacity = value;
+        self
+    }
+
+    /// Native PostgreSQL only: what happens when that many wait.
+    #[must_use]
+    pub fn listener_overflow(mut self, value: Overflow) -> Self {
+        self.listener_overflow = value;
+        self
+    }
+
+    /// Native PostgreSQL only: the table for payloads that a notification cannot carry.
+    #[must_use]
+    pub fn spill_table(mut self, value: impl Into<String>) -> Self {
+        self.spill_table = Some(value.into());
+        self
+    }
+}

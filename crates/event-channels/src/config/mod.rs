@@ -1,0 +1,17 @@
+//! Configuration: by builder, from a TOML file, or from a URL alone.
+
+mod builder;
+mod choice;
+mod duration;
+mod file;
+mod keys;
+mod resolve;
+mod settings;
+mod url;
+
+pub use choice::{AqVisibility, BackendKind, Fallback, Overflow};
+pub use duration::parse_duration;
+pub use keys::{OPTIONS, OptionDoc};
+pub(crate) use resolve::resolve;
+pub use settings::EventsConfig;
+pub(crate) use url::Database;

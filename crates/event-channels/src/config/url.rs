@@ -1,0 +1,158 @@
+//! Where the database is, read from a URL that is never shown again.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use events_core::{Error, ErrorKind, Op, Result};
+
+const FORMS: &str = "sqlite:path/to/file.db, sqlite:///absolute/file.db or sqlite::memory:";
+
+/// A database that a URL names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Database {
+    SqliteFile(PathBuf),
+    SqliteMemory,
+}
+
+/// A URL without its user, password and parameters.
+#[derive(Clone)]
+pub(crate) struct Url(pub(crate) Database);
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Database::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
+            Database::SqliteMemory => f.write_str("sqlite::memory:"),
+        }
+    }
+}
+
+impl Url {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return Err(Error::invalid_config(format!(
+                "the database URL has no scheme; write {FORMS}"
+            )));
+        };
+        match scheme {
+            "sqlite" | "file" => sqlite(rest).map(Self),
+            "postgres" | "postgresql" => Err(not_compiled("PostgreSQL")),
+            "oracle" => Err(not_compiled("Oracle")),
+            // The rest may hold a password, so only the scheme is shown.
+            _ => Err(Error::invalid_config(format!(
+                "the database URL has the unknown scheme {:?}; write {FORMS}",
+                scheme.chars().take(32).collect::<String>()
+            ))),
+        }
+    }
+}
+
+fn not_compiled(database: &str) -> Error {
+    Error::new(ErrorKind::NotCompiled, Op::Configure).because(format!(
+        "this version has no backend for {database}; it serves {FORMS}"
+    ))
+}
+
+fn sqlite(rest: &str) -> Result<Database> {
+    if matches!(rest, ":memory:" | "file::memory:" | "//:memory:") {
+        return Ok(Database::SqliteMemory);
+    }
+    let (path, query) = rest
+        .split_once('?')
+        .map_or((rest, None), |(path, query)| (path, Some(query)));
+    if let Some(query) = query {
+        let key = query.split(['=', '&']).next().unwrap_or_default();
+        return Err(Error::invalid_config(format!(
+            "the database URL has the parameter {key:?}; a sqlite: URL takes none, options are set by name"
+        )));
+    }
+    let path = decode(path.strip_prefix("//").unwrap_or(path))?;
+    if path.is_empty() {
+        return Err(Error::invalid_config(format!(
+            "the database URL names no file; write {FORMS}"
+        )));
+    }
+    Ok(Database::SqliteFile(PathBuf::from(path)))
+}
+
+/// Replaces `%41` by the byte that it means.
+fn decode(path: &str) -> Result<String> {
+    let bad = || {
+        Error::invalid_config(
+            "the path in the database URL has a % that two hex digits do not follow, or is no UTF-8; write %25 for a %",
+        )
+    };
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = rest
+            .get(..2)
+            .and_then(|two| std::str::from_utf8(two).ok())
+            .ok_or_else(bad)?;
+        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| bad())?);
+        rest = &rest[2..];
+    }
+    String::from_utf8(bytes).map_err(|_| bad())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        let file = |path: &str| Database::SqliteFile(PathBuf::from(path));
+        for (url, database) in [
+            ("sqlite:app.db", file("app.db")),
+            ("sqlite://app.db", file("app.db")),
+            ("sqlite:///var/lib/app.db", file("/var/lib/app.db")),
+            ("sqlite:/var/lib/app.db", file("/var/lib/app.db")),
+            ("sqlite:a%20b%25.db", file("a b%.db")),
+            ("sqlite::memory:", Database::SqliteMemory),
+            ("sqlite:file::memory:", Database::SqliteMemory),
+            ("file::memory:", Database::SqliteMemory),
+        ] {
+            assert_eq!(Url::parse(url).unwrap().0, database, "{url}");
+        }
+    }
+
+    #[test]
+    fn refused_without_showing_a_secret() {
+        for (url, kind, hint) in [
+            ("app.db", ErrorKind::InvalidConfig, "no scheme"),
+            ("sqlite:", ErrorKind::InvalidConfig, "no file"),
+            ("sqlite:a.db?mode=ro", ErrorKind::InvalidConfig, "\"mode\""),
+            ("sqlite:a%2.db", ErrorKind::InvalidConfig, "%25"),
+            (
+                "mysql://u:canary@h/d",
+                ErrorKind::InvalidConfig,
+                "\"mysql\"",
+            ),
+            (
+                "postgres://u:canary@h/d",
+                ErrorKind::NotCompiled,
+                "PostgreSQL",
+            ),
+            (
+                "postgresql://u:canary@h/d",
+                ErrorKind::NotCompiled,
+                "PostgreSQL",
+            ),
+            ("oracle://u:canary@h/d", ErrorKind::NotCompiled, "Oracle"),
+        ] {
+            let error = Url::parse(url).unwrap_err();
+            assert_eq!(error.kind(), kind, "{url}");
+            let text = format!("{error} {error:?}");
+            assert!(
+                text.contains(hint) || error.to_string().contains(hint),
+                "{url}: {error}"
+            );
+            assert!(!text.contains("canary"), "{text}");
+        }
+    }
+}

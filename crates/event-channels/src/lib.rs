@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "blocking")]
+pub mod blocking;
+mod channel;
+mod config;
+mod drained;
+mod held;
+mod iter;
+mod listener;
+mod listener_registry;
+mod open;
+mod shared;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use channel::EventChannel;
+pub use config::{
+    AqVisibility, BackendKind, EventsConfig, Fallback, OPTIONS, OptionDoc, Overflow, parse_duration,
+};
+pub use drained::Drained;
+pub use events_core::telemetry::snapshot as telemetry_snapshot;
+pub use events_core::*;
+pub use events_migrations as migrations;
+pub use events_queue::{AckDurability, Durability};
+pub use iter::{Events, IterOptions};
+pub use listener::{HandlerError, HandlerResult, ListenOptions, Listener, ListenerId};
+pub use target::Target;

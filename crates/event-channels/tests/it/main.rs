@@ -1,0 +1,9 @@
+//! What a channel promises, checked on the queue in memory.
+
+#[cfg(feature = "blocking")]
+mod blocking;
+mod iter;
+mod listen;
+mod publish;
+mod settle;
+mod support;

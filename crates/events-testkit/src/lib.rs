@@ -1,0 +1,84 @@
+//! The conformance suite: what every backend must do, written once.
+//!
+//! A backend is added with one line in the tests package:
+//!
+//! ```ignore
+//! events_testkit::conformance!(sqlite_file, events_testkit::Harness::sqlite_file());
+//! ```
+//!
+//! A case asks the backend for its capabilities and either runs or says why it does not apply.
+//! Numbers like 7 or X24 in a case's text are those of the list of cases that the suite began
+//! with; they let a reader see what is covered.
+//!
+//! This crate is for this workspace's tests and is not published.
+
+pub mod cases;
+mod harness;
+
+pub use harness::{Harness, Outcome, fails_with, next, nothing_within, pass, run};
+
+/// Makes one test of each case for a harness.
+#[macro_export]
+macro_rules! conformance {
+    ($name:ident, $harness:expr) => {
+        mod $name {
+            fn harness() -> $crate::Harness {
+                $harness
+            }
+            $crate::each_case!();
+        }
+    };
+}
+
+/// The single list of cases.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! each_case {
+    () => {
+        $crate::each_case! { @tests
+            publish: lifecycle metadata_survives batch_keeps_order_and_ids batch_of_nothing
+                batch_with_one_bad_name_stores_nothing any_json_value_is_delivered_equal
+                a_delayed_event_is_invisible_until_due higher_priority_first
+                an_id_published_twice_is_stored_once an_expired_event_becomes_a_dead_letter
+                bad_input_is_refused_with_value_and_rule channels_are_separate
+                first_deliveries_follow_the_order_of_publishing;
+            settle: nack_brings_it_back attempts_count_claims an_ack_is_recorded_once
+                nack_after_ack_does_not_resurrect ack_by_id_needs_a_holder
+                an_expired_hold_that_nobody_overtook_is_recorded
+                an_overtaken_hold_changes_nothing never_makes_a_dead_letter
+                retention_zero_deletes_on_ack acked_events_go_after_retention
+                extend_keeps_the_hold a_receipt_of_another_database_changes_nothing;
+            lease: an_ended_lease_brings_the_event_back dropping_a_stream_counts_no_attempt
+                a_slow_handler_runs_once a_poison_event_dies_while_others_flow
+                an_event_whose_lease_ended_is_claimed_alone prefetched_events_stay_held;
+            listen: handled_acked_stopped an_error_brings_it_back_and_the_listener_goes_on
+                a_panic_fails_only_its_event concurrency_is_used stop_lets_the_handler_finish
+                stop_from_inside_the_handler without_auto_ack_the_handler_decides
+                counters_are_exact_under_eight_listeners stop_ends_a_wait_at_once
+                a_timeout_fails_the_event;
+            groups: each_group_gets_every_event_and_members_compete
+                a_group_gets_what_is_published_after_it an_id_held_by_two_groups_is_ambiguous;
+            admin: stats_count_each_state dead_letters_are_listed_requeued_and_purged
+                health_names_the_database telemetry_counts_one_publish_and_one_ack;
+            close: a_closed_stream_ends_at_once shutdown_ends_waits_and_refuses_calls
+                shutdown_is_idempotent;
+            blocking: the_same_lifecycle the_same_attempts_and_outcomes
+                a_listener_thread_shares_the_database close_from_another_thread_ends_a_wait
+                refused_inside_a_runtime;
+        }
+    };
+    (@tests $($module:ident: $($case:ident)+;)+) => {
+        $(mod $module {
+            $(
+                #[test]
+                fn $case() {
+                    $crate::run(
+                        concat!(stringify!($module), "::", stringify!($case)),
+                        super::harness(),
+                        $crate::cases::$module::$case,
+                    );
+                }
+            )+
+        })+
+    };
+}

@@ -1,0 +1,4 @@
+//! The conformance suite, one line for each backend.
+
+events_testkit::conformance!(sqlite_file, events_testkit::Harness::sqlite_file());
+events_testkit::conformance!(sqlite_memory, events_testkit::Harness::sqlite_memory());

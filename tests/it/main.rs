@@ -1,0 +1,8 @@
+//! Tests of the library as its users see it; one binary, one module for each subject.
+
+mod capabilities;
+mod conformance;
+mod file;
+mod options;
+mod processes;
+mod quick_start;
