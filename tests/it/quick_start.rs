@@ -1,6 +1,9 @@
 //! The specification's quick start, line by line, on a file and in memory, async and blocking.
 
-#![expect(clippy::never_loop, reason = "the specification breaks after the first event")]
+#![expect(
+    clippy::never_loop,
+    reason = "the specification breaks after the first event"
+)]
 
 use event_channels::{EventChannel, EventsConfig, ListenOptions, Settled, blocking};
 use serde_json::json;

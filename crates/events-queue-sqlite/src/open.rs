@@ -57,6 +57,16 @@ pub fn open(config: SqliteConfig, runtime: &Handle) -> Result<QueueBackend<Sqlit
 /// # Errors
 /// As [`open`], except for the schema.
 pub fn connect(config: &SqliteConfig) -> Result<Connection> {
+    connect_checked(config).map_err(|error| match &config.location {
+        Location::File(path) => {
+            let detail = format!("{}: {}", path.display(), error.detail().unwrap_or_default());
+            error.because(detail)
+        }
+        Location::Memory => error,
+    })
+}
+
+fn connect_checked(config: &SqliteConfig) -> Result<Connection> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::new(ErrorKind::Unsupported, Op::Open)
             .in_backend(BACKEND)
@@ -81,14 +91,11 @@ pub fn connect(config: &SqliteConfig) -> Result<Connection> {
     };
     connection.busy_handler(Some(wait)).map_err(failed)?;
     harden(&connection, config)?;
-    if let Location::File(path) = &config.location {
+    if let Location::File(_) = &config.location {
         if connection.is_readonly("main").map_err(failed)? {
             return Err(Error::new(ErrorKind::Permission, Op::Open)
                 .in_backend(BACKEND)
-                .because(format!(
-                    "{} is not writable for this user; change its mode or its folder's",
-                    path.display()
-                )));
+                .because("it is not writable for this user; change its mode or its folder's"));
         }
         use_wal(&connection, config.busy_timeout)?;
     }
@@ -98,11 +105,7 @@ pub fn connect(config: &SqliteConfig) -> Result<Connection> {
 fn open_file(path: &Path) -> Result<Connection> {
     create_private(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags).map_err(|e| {
-        let error = failed(e);
-        let detail = format!("{}: {}", path.display(), error.detail().unwrap_or_default());
-        error.because(detail)
-    })
+    Connection::open_with_flags(path, flags).map_err(failed)
 }
 
 /// A new database belongs to its user alone. A file that exists is not touched: opening and
@@ -132,7 +135,7 @@ fn create_private(path: &Path) -> Result<()> {
                 _ => (ErrorKind::Unavailable, "the file cannot be created"),
             };
             Err(Error::new(kind, Op::Open)
-                .because(format!("{}: {hint}", path.display()))
+                .because(hint)
                 .caused_by(e)
                 .in_backend(BACKEND))
         }

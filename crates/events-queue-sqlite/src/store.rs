@@ -133,9 +133,6 @@ fn release(claimed: Claimed, writer: &Arc<Shared>) {
         verdict: StoreVerdict::Release,
     };
     let settlements: Vec<_> = claimed.rows.into_iter().map(release).collect();
-    writer
-        .submit(Kind::Settle, Op::Claim, None, move |db| {
-            settle::settle(db, &settlements)
-        })
-        .detach();
+    let run = move |db: &mut _| settle::settle(db, &settlements);
+    writer.submit_own(Kind::Settle, Op::Claim, run).detach();
 }

@@ -110,15 +110,38 @@ impl Shared {
         T: Send + 'static,
         F: FnMut(&mut Database) -> Result<T> + Send + 'static,
     {
-        let slot = Slot::new(salvage);
         let mut queue = self.queue.lock();
         if queue.closed {
             return Pending::ready(Err(closed(op)));
         }
         queue.closed = kind == Kind::Close;
-        queue
-            .jobs
-            .push_back(Box::new(Work::new(kind, op, run, Arc::clone(&slot))));
+        self.push(queue, kind, op, salvage, run)
+    }
+
+    /// Queues a job of the writer's own, which is done even if the close came before it.
+    pub(crate) fn submit_own<T, F>(self: &Arc<Self>, kind: Kind, op: Op, run: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Database) -> Result<T> + Send + 'static,
+    {
+        self.push(self.queue.lock(), kind, op, None, run)
+    }
+
+    fn push<T, F>(
+        self: &Arc<Self>,
+        mut queue: MutexGuard<'_, Queue>,
+        kind: Kind,
+        op: Op,
+        salvage: Option<Salvage<T>>,
+        run: F,
+    ) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Database) -> Result<T> + Send + 'static,
+    {
+        let slot = Slot::new(salvage);
+        let job = Work::new(kind, op, run, Arc::clone(&slot));
+        queue.jobs.push_back(Box::new(job));
         drop(queue);
         Pending::started(Ticket::new(slot, Arc::clone(self)))
     }
@@ -187,6 +210,14 @@ impl Shared {
         if let Some(mut database) = database.take_if(|_| closing.is_some())
             && let Some(mut close) = after.next()
         {
+            // What was claimed for nobody is given back before the door is shut.
+            loop {
+                let own = self.take_batch();
+                if own.is_empty() {
+                    break;
+                }
+                database.run_batch(own, self);
+            }
             let ran = close.run(&mut database);
             database.close();
             close.finish(ran, self);

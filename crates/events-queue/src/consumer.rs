@@ -74,7 +74,7 @@ impl<S: QueueStore> Consumer<S> {
     /// What to do now.
     pub(crate) fn next_step(&mut self) -> Step {
         if self.closer.is_closed() {
-            self.give_back();
+            self.engine.release(&self.buffer);
             return Step::Ended;
         }
         loop {
@@ -253,23 +253,6 @@ impl<S: QueueStore> Consumer<S> {
         }
     }
 
-    /// Releases what nobody was given; the attempt is not counted.
-    fn give_back(&self) {
-        let held = std::mem::take(&mut *self.buffer.lock());
-        if held.is_empty() {
-            return;
-        }
-        let release = |held: Held| StoreSettlement {
-            token: held.row.token,
-            event_id: held.row.event_id,
-            verdict: StoreVerdict::Release,
-        };
-        self.engine
-            .store
-            .settle(held.into_iter().map(release).collect())
-            .detach();
-    }
-
     /// A wait was left early and goes on at the next call.
     pub(crate) fn resume_wait(&mut self, listener: EventListener, left: Duration) {
         self.idle = Some((listener, left));
@@ -288,7 +271,7 @@ impl<S: QueueStore> Consumer<S> {
 
 impl<S: QueueStore> Drop for Consumer<S> {
     fn drop(&mut self) {
-        self.give_back();
+        self.engine.release(&self.buffer);
         if let Some(token) = &self.alone {
             self.engine.alone.remove(token);
         }

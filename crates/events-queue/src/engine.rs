@@ -8,9 +8,9 @@ use events_core::telemetry::Meter;
 use events_core::{ChannelName, Closer, Error, ErrorKind, GroupName, Op, Result};
 
 use crate::alone::AloneHolds;
-use crate::prefetch::Buffer;
+use crate::prefetch::{Buffer, Held};
 use crate::settled::SettledMemory;
-use crate::{QueueConfig, QueueStore};
+use crate::{QueueConfig, QueueStore, StoreSettlement, StoreVerdict};
 
 /// The shared state of a queue backend.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl<S: QueueStore> Engine<S> {
             .collect()
     }
 
-    /// Ends every consumer.
+    /// Ends every consumer, and gives back what was not handed over.
     pub(crate) fn close_consumers(&self) {
         let consumers = std::mem::take(
             &mut *self
@@ -152,6 +152,27 @@ impl<S: QueueStore> Engine<S> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         );
-        consumers.iter().for_each(|entry| entry.closer.close());
+        for consumer in consumers {
+            consumer.closer.close();
+            if let Some(buffer) = consumer.buffer.upgrade() {
+                self.release(&buffer);
+            }
+        }
+    }
+
+    /// Gives back what a consumer was not handed; the attempt is not counted.
+    pub(crate) fn release(&self, buffer: &Buffer) {
+        let held = std::mem::take(&mut *buffer.lock());
+        if held.is_empty() {
+            return;
+        }
+        let release = |held: Held| StoreSettlement {
+            token: held.row.token,
+            event_id: held.row.event_id,
+            verdict: StoreVerdict::Release,
+        };
+        self.store
+            .settle(held.into_iter().map(release).collect())
+            .detach();
     }
 }

@@ -17,15 +17,24 @@ impl EventsConfig {
     /// `InvalidConfig` when the file cannot be read, or as [`EventsConfig::from_toml_str`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let named = |error: Error| {
-            let detail = format!("{}: {}", path.display(), error.detail().unwrap_or_default());
-            error.because(detail)
+        Self::from_toml_str(&read_file(path)?).map_err(|error| in_file(path, error))
+    }
+
+    /// Reads a configuration file that may leave the URL out; then `url` is used.
+    ///
+    /// # Errors
+    /// As [`EventsConfig::from_file`].
+    pub fn from_file_or(path: impl AsRef<Path>, url: &str) -> Result<Self> {
+        let path = path.as_ref();
+        let text = read_file(path)?;
+        let own = read(&text)
+            .is_ok_and(|table| table.contains_key("url") || table.contains_key("url_env"));
+        let config = if own {
+            Self::from_toml_str(&text)
+        } else {
+            Self::new(url)?.with_toml_str(&text)
         };
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            Error::invalid_config(format!("{}: the file cannot be read", path.display()))
-                .caused_by(e)
-        })?;
-        Self::from_toml_str(&text).map_err(named)
+        config.map_err(|error| in_file(path, error))
     }
 
     /// Reads the text of a configuration file. It must have `url` or `url_env`.
@@ -124,6 +133,17 @@ impl EventsConfig {
             _ => return Err(unknown(key)),
         })
     }
+}
+
+fn read_file(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| {
+        Error::invalid_config(format!("{}: the file cannot be read", path.display())).caused_by(e)
+    })
+}
+
+fn in_file(path: &Path, error: Error) -> Error {
+    let detail = format!("{}: {}", path.display(), error.detail().unwrap_or_default());
+    error.because(detail)
 }
 
 fn read(text: &str) -> Result<Table> {

@@ -1,0 +1,173 @@
+//! `events publish`: one event, or JSON Lines; ids in input order, each as soon as it is durable.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::Poll;
+
+use event_channels::{EventChannel, EventId, NewEvent, PublishOptions, Result};
+use indicatif::ProgressBar;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+
+use crate::args::{Global, Publish};
+use crate::config::open;
+use crate::exit::{Done, Failure};
+use crate::output::line;
+use crate::progress;
+
+/// Publishes that may be under way at once: group commit makes one flush of them.
+const WINDOW: usize = 256;
+/// The longest line; a payload cannot be larger.
+const MAX_LINE_BYTES: usize = 20 * 1024 * 1024;
+
+type Publishing<'a> = Pin<Box<dyn Future<Output = Result<Vec<EventId>>> + Send + 'a>>;
+
+pub(crate) async fn run(global: &Global, command: Publish) -> Done {
+    let options = options(&command)?;
+    let channel = open(global).await?;
+    let done = match &command.json {
+        Some(json) => publish_one(&channel, &command.channel, json, options).await,
+        None => publish_lines(&channel, &command, &options).await,
+    };
+    channel.shutdown().await?;
+    done
+}
+
+fn options(command: &Publish) -> Done<PublishOptions> {
+    let mut options = PublishOptions::new().priority(command.priority);
+    if let Some(delay) = command.delay {
+        options = options.delay(delay);
+    }
+    if let Some(time) = command.expires_in {
+        options = options.expires_in(time);
+    }
+    if let Some(id) = &command.event_id {
+        options = options.event_id(EventId::parse(id)?);
+    }
+    if let Some(text) = &command.metadata {
+        let metadata: serde_json::Value = serde_json::from_str(text).map_err(|e| {
+            Failure::usage(format!(
+                "--metadata is no JSON: line {} column {}",
+                e.line(),
+                e.column()
+            ))
+        })?;
+        options = options.metadata(metadata);
+    }
+    Ok(options)
+}
+
+async fn publish_one(
+    channel: &EventChannel,
+    name: &str,
+    json: &str,
+    options: PublishOptions,
+) -> Done {
+    let event = NewEvent::from_json(name, json).options(options);
+    line(channel.publish_event(event).await?)
+}
+
+/// Reads, publishes and prints at the same time; a bad line ends it after everything before it.
+async fn publish_lines(
+    channel: &EventChannel,
+    command: &Publish,
+    options: &PublishOptions,
+) -> Done {
+    let batch = command.batch.map_or(1, |n| n as usize);
+    let mut input = BufReader::new(tokio::io::stdin());
+    let mut under_way: VecDeque<Publishing<'_>> = VecDeque::new();
+    let mut waiting: Vec<NewEvent> = Vec::new();
+    let mut numbers = 0_u64;
+    let bar = progress::count(None, "published");
+    let ended = loop {
+        // While nothing can be read, ids are printed as they become durable.
+        let mut reading = std::pin::pin!(read_line(&mut input));
+        let read = loop {
+            tokio::select! {
+                biased;
+                ids = next_ids(&mut under_way), if !under_way.is_empty() => print_ids(&ids?, &bar)?,
+                read = &mut reading => break read?,
+            }
+        };
+        let Some(bytes) = read else { break Ok(()) };
+        numbers += 1;
+        match event(command, options, &bytes) {
+            Ok(None) => {}
+            Ok(Some(event)) => waiting.push(event),
+            Err(reason) => break Err(Failure::Failed(format!("line {numbers}: {reason}"))),
+        }
+        if waiting.len() >= batch {
+            under_way.push_back(start(channel, std::mem::take(&mut waiting)).await);
+        }
+        while under_way.len() >= WINDOW {
+            print_ids(&next_ids(&mut under_way).await?, &bar)?;
+        }
+    };
+    // A batch is all or none, so one that a bad line cut short is not published.
+    if ended.is_ok() && !waiting.is_empty() {
+        under_way.push_back(start(channel, waiting).await);
+    }
+    while !under_way.is_empty() {
+        print_ids(&next_ids(&mut under_way).await?, &bar)?;
+    }
+    bar.finish_and_clear();
+    ended
+}
+
+/// A line; `None` at the end of the input.
+async fn read_line(input: &mut (impl AsyncBufRead + Unpin)) -> Done<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let limit = MAX_LINE_BYTES as u64 + 1;
+    let read = input.take(limit).read_until(b'\n', &mut bytes).await?;
+    if bytes.len() > MAX_LINE_BYTES {
+        return Err(Failure::Failed(format!(
+            "a line is longer than {MAX_LINE_BYTES} bytes"
+        )));
+    }
+    Ok((read > 0).then_some(bytes))
+}
+
+/// The event of a line, checked now so that a bad one is told by its number; blank lines are
+/// passed over.
+fn event(
+    command: &Publish,
+    options: &PublishOptions,
+    bytes: &[u8],
+) -> Result<Option<NewEvent>, String> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| "not UTF-8".to_owned())?
+        .trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let event = NewEvent::from_json(command.channel.as_str(), text).options(options.clone());
+    let checked = event.clone().into_parts(event_channels::MAX_PAYLOAD_BYTES);
+    checked.map_err(|e| e.detail().unwrap_or("refused").to_owned())?;
+    Ok(Some(event))
+}
+
+/// Starts a publish; it goes on while others are read. Being polled once puts it into the writer's
+/// queue, so events are stored in the order of the input.
+async fn start(channel: &EventChannel, events: Vec<NewEvent>) -> Publishing<'_> {
+    let mut publishing: Publishing<'_> = Box::pin(channel.publish_many(events));
+    match std::future::poll_fn(|cx| Poll::Ready(publishing.as_mut().poll(cx))).await {
+        Poll::Ready(ids) => Box::pin(std::future::ready(ids)),
+        Poll::Pending => publishing,
+    }
+}
+
+async fn next_ids(under_way: &mut VecDeque<Publishing<'_>>) -> Result<Vec<EventId>> {
+    let Some(first) = under_way.front_mut() else {
+        return Ok(Vec::new());
+    };
+    let ids = first.await;
+    under_way.pop_front();
+    ids
+}
+
+fn print_ids(ids: &[EventId], bar: &ProgressBar) -> Done {
+    for id in ids {
+        line(id)?;
+        bar.inc(1);
+    }
+    Ok(())
+}
