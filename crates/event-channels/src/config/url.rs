@@ -1,177 +1,158 @@
-//! Database URLs: which database they mean, and how little of them is shown.
+//! Where the database is, read from a URL that is never shown again.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use events_core::{Error, Result};
+use events_core::{Error, ErrorKind, Op, Result};
 
-use super::DatabaseKind;
+const FORMS: &str = "sqlite:path/to/file.db, sqlite:///absolute/file.db or sqlite::memory:";
 
-const FORMS: &str =
-    "sqlite:path, sqlite::memory:, postgres://… or oracle://user@host:port/service";
-
-/// How the configuration says where the database is.
-#[derive(Debug, Clone)]
-pub(crate) enum UrlSource {
-    /// As it stands.
-    Url(SecretUrl),
-    /// In this environment variable.
-    Env(String),
-}
-
-/// A URL that may hold a password, so only its scheme is ever shown.
-#[derive(Clone)]
-pub(crate) struct SecretUrl(String);
-
-/// What a URL means.
+/// A database that a URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Location {
-    /// A SQLite file.
-    File(PathBuf),
-    /// A SQLite database in memory.
-    Memory,
-    /// A server; what else the URL says is read by its backend.
-    Server(DatabaseKind),
+pub(crate) enum Database {
+    SqliteFile(PathBuf),
+    SqliteMemory,
 }
 
-impl Location {
-    pub(crate) fn database(&self) -> DatabaseKind {
-        match self {
-            Self::File(_) | Self::Memory => DatabaseKind::Sqlite,
-            Self::Server(kind) => *kind,
-        }
-    }
-}
+/// A URL without its user, password and parameters.
+#[derive(Clone)]
+pub(crate) struct Url(pub(crate) Database);
 
-impl SecretUrl {
-    pub(crate) fn new(url: String) -> Self {
-        Self(url.trim().to_owned())
-    }
-
-    /// Reads the URL.
-    ///
-    /// # Errors
-    /// `InvalidConfig` with the rule, and never with more of the URL than its scheme.
-    pub(crate) fn parse(&self) -> Result<Location> {
-        let Some((scheme, rest)) = self.0.split_once(':') else {
-            return Err(refused(format!("no scheme; write {FORMS}")));
-        };
-        match scheme.to_ascii_lowercase().as_str() {
-            "sqlite" => sqlite(rest),
-            "file" if rest == ":memory:" => Ok(Location::Memory),
-            "postgres" | "postgresql" => server(DatabaseKind::Postgres, rest),
-            "oracle" => server(DatabaseKind::Oracle, rest),
-            _ => Err(refused(format!("unknown scheme{}; write {FORMS}", self.scheme()))),
-        }
-    }
-
-    /// The scheme with a space before it. Empty unless `://` follows, because without it the text
-    /// may be `user:password@host`.
-    fn scheme(&self) -> String {
-        match self.0.split_once("://") {
-            Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-                format!(" {scheme:?}")
-            }
-            _ => String::new(),
-        }
-    }
-}
-
-impl fmt::Debug for SecretUrl {
+impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.parse() {
-            // A file's path is no secret, and worth seeing.
-            Ok(Location::File(path)) => write!(f, "sqlite:{}", path.display()),
-            Ok(Location::Memory) => f.write_str("sqlite::memory:"),
-            Ok(Location::Server(DatabaseKind::Oracle)) => f.write_str("oracle://…"),
-            Ok(Location::Server(_)) => f.write_str("postgres://…"),
-            Err(_) => f.write_str("…"),
+        match &self.0 {
+            Database::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
+            Database::SqliteMemory => f.write_str("sqlite::memory:"),
         }
     }
 }
 
-fn server(kind: DatabaseKind, rest: &str) -> Result<Location> {
-    match rest.strip_prefix("//") {
-        Some(rest) if !rest.is_empty() => Ok(Location::Server(kind)),
-        _ => Err(refused(format!(
-            "a {kind} URL has // and a host after its scheme"
-        ))),
+impl Url {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return Err(Error::invalid_config(format!(
+                "the database URL has no scheme; write {FORMS}"
+            )));
+        };
+        match scheme {
+            "sqlite" | "file" => sqlite(rest).map(Self),
+            "postgres" | "postgresql" => Err(not_compiled("PostgreSQL")),
+            "oracle" => Err(not_compiled("Oracle")),
+            // The rest may hold a password, so only the scheme is shown.
+            _ => Err(Error::invalid_config(format!(
+                "the database URL has the unknown scheme {:?}; write {FORMS}",
+                scheme.chars().take(32).collect::<String>()
+            ))),
+        }
     }
 }
 
-fn sqlite(rest: &str) -> Result<Location> {
-    let (rest, query) = match rest.split_once('?') {
-        Some((rest, query)) => (rest, Some(query)),
-        None => (rest, None),
-    };
+fn not_compiled(database: &str) -> Error {
+    Error::new(ErrorKind::NotCompiled, Op::Configure).because(format!(
+        "this version has no backend for {database}; it serves {FORMS}"
+    ))
+}
+
+fn sqlite(rest: &str) -> Result<Database> {
+    if matches!(rest, ":memory:" | "file::memory:" | "//:memory:") {
+        return Ok(Database::SqliteMemory);
+    }
+    let (path, query) = rest
+        .split_once('?')
+        .map_or((rest, None), |(path, query)| (path, Some(query)));
     if let Some(query) = query {
-        // Names only: a value may be a secret that was meant for another database.
-        let names: Vec<_> = query
-            .split('&')
-            .map(|pair| pair.split('=').next().unwrap_or_default())
-            .collect();
-        return Err(refused(format!(
-            "unknown parameter {:?}; a SQLite URL takes none, options are keys of the configuration",
-            names.join(", ")
+        let key = query.split(['=', '&']).next().unwrap_or_default();
+        return Err(Error::invalid_config(format!(
+            "the database URL has the parameter {key:?}; a sqlite: URL takes none, options are set by name"
         )));
     }
-    let path = match rest.strip_prefix("//") {
-        Some(path) => {
-            let first = path.split('/').next().unwrap_or_default();
-            if first.contains('@') {
-                return Err(refused(
-                    "a SQLite URL has no user and no host; write sqlite:path".to_owned(),
-                ));
-            }
-            path
-        }
-        None => rest,
-    };
-    if matches!(path, ":memory:" | "file::memory:") {
-        return Ok(Location::Memory);
+    let path = decode(path.strip_prefix("//").unwrap_or(path))?;
+    if path.is_empty() {
+        return Err(Error::invalid_config(format!(
+            "the database URL names no file; write {FORMS}"
+        )));
     }
-    let path = decoded(path)?;
-    if path.is_empty() || path.ends_with('/') {
-        return Err(refused(
-            "no file name; write sqlite:path, or sqlite::memory: for a database in memory".to_owned(),
-        ));
-    }
-    Ok(Location::File(PathBuf::from(path)))
+    Ok(Database::SqliteFile(PathBuf::from(path)))
 }
 
-/// Undoes `%20` and the like.
-fn decoded(text: &str) -> Result<String> {
+/// Replaces `%41` by the byte that it means.
+fn decode(path: &str) -> Result<String> {
     let bad = || {
-        refused("a % that is not followed by two hex digits; write %25 for the sign itself".to_owned())
+        Error::invalid_config(
+            "the path in the database URL has a % that two hex digits do not follow, or is no UTF-8; write %25 for a %",
+        )
     };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
             continue;
         }
-        let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else {
-            return Err(bad());
-        };
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| bad())?);
+        let digits = rest
+            .get(..2)
+            .and_then(|two| std::str::from_utf8(two).ok())
+            .ok_or_else(bad)?;
+        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| bad())?);
+        rest = &rest[2..];
     }
-    match String::from_utf8(bytes) {
-        Ok(path) if !path.contains('\0') => Ok(path),
-        _ => Err(refused("a path that is not UTF-8 or holds a zero byte".to_owned())),
-    }
-}
-
-fn refused(why: String) -> Error {
-    Error::invalid_config(format!("the database URL has {why}").replace("has a SQLite URL has", "is refused: a SQLite URL has"))
+    String::from_utf8(bytes).map_err(|_| bad())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(url: &str) -> Result<Location> {
-        SecretUrl::new(url.to_owned()).parse()
+    #[test]
+    fn forms() {
+        let file = |path: &str| Database::SqliteFile(PathBuf::from(path));
+        for (url, database) in [
+            ("sqlite:app.db", file("app.db")),
+            ("sqlite://app.db", file("app.db")),
+            ("sqlite:///var/lib/app.db", file("/var/lib/app.db")),
+            ("sqlite:/var/lib/app.db", file("/var/lib/app.db")),
+            ("sqlite:a%20b%25.db", file("a b%.db")),
+            ("sqlite::memory:", Database::SqliteMemory),
+            ("sqlite:file::memory:", Database::SqliteMemory),
+            ("file::memory:", Database::SqliteMemory),
+        ] {
+            assert_eq!(Url::parse(url).unwrap().0, database, "{url}");
+        }
+    }
+
+    #[test]
+    fn refused_without_showing_a_secret() {
+        for (url, kind, hint) in [
+            ("app.db", ErrorKind::InvalidConfig, "no scheme"),
+            ("sqlite:", ErrorKind::InvalidConfig, "no file"),
+            ("sqlite:a.db?mode=ro", ErrorKind::InvalidConfig, "\"mode\""),
+            ("sqlite:a%2.db", ErrorKind::InvalidConfig, "%25"),
+            (
+                "mysql://u:canary@h/d",
+                ErrorKind::InvalidConfig,
+                "\"mysql\"",
+            ),
+            (
+                "postgres://u:canary@h/d",
+                ErrorKind::NotCompiled,
+                "PostgreSQL",
+            ),
+            (
+                "postgresql://u:canary@h/d",
+                ErrorKind::NotCompiled,
+                "PostgreSQL",
+            ),
+            ("oracle://u:canary@h/d", ErrorKind::NotCompiled, "Oracle"),
+        ] {
+            let error = Url::parse(url).unwrap_err();
+            assert_eq!(error.kind(), kind, "{url}");
+            let text = format!("{error} {error:?}");
+            assert!(
+                text.contains(hint) || error.to_string().contains(hint),
+                "{url}: {error}"
+            );
+            assert!(!text.contains("canary"), "{text}");
+        }
     }
 }
