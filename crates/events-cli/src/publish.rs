@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Poll;
 
-use event_channels::{EventChannel, EventId, NewEvent, PublishOptions, Result};
+use event_channels::{ChannelName, EventChannel, EventId, NewEvent, PublishOptions, Result};
 use indicatif::ProgressBar;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
@@ -23,13 +23,32 @@ type Publishing<'a> = Pin<Box<dyn Future<Output = Result<Vec<EventId>>> + Send +
 
 pub(crate) async fn run(global: &Global, command: Publish) -> Done {
     let options = options(&command)?;
+    // A bad event is refused before a database is opened, or made, for it.
+    let single = match &command.json {
+        Some(json) => {
+            let event =
+                NewEvent::from_json(command.channel.as_str(), json).options(options.clone());
+            event
+                .clone()
+                .into_parts(event_channels::MAX_PAYLOAD_BYTES)?;
+            Some(event)
+        }
+        None => {
+            ChannelName::new(&command.channel)?;
+            None
+        }
+    };
     let channel = open(global).await?;
-    let done = match &command.json {
-        Some(json) => publish_one(&channel, &command.channel, json, options).await,
+    let done = match single {
+        Some(event) => publish_one(&channel, event).await,
         None => publish_lines(&channel, &command, &options).await,
     };
     channel.shutdown().await?;
     done
+}
+
+async fn publish_one(channel: &EventChannel, event: NewEvent) -> Done {
+    line(channel.publish_event(event).await?)
 }
 
 fn options(command: &Publish) -> Done<PublishOptions> {
@@ -54,16 +73,6 @@ fn options(command: &Publish) -> Done<PublishOptions> {
         options = options.metadata(metadata);
     }
     Ok(options)
-}
-
-async fn publish_one(
-    channel: &EventChannel,
-    name: &str,
-    json: &str,
-    options: PublishOptions,
-) -> Done {
-    let event = NewEvent::from_json(name, json).options(options);
-    line(channel.publish_event(event).await?)
 }
 
 /// Reads, publishes and prints at the same time; a bad line ends it after everything before it.
