@@ -1,4 +1,11 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Features
+//!
+//! | Feature | Default | Brings |
+//! | --- | --- | --- |
+//! | `queue-sqlite` | yes | durable queue tables on SQLite |
+//! | `blocking` | yes | [`blocking::EventChannel`] for code without an async runtime |
 
 #[cfg(feature = "blocking")]
 pub mod blocking;

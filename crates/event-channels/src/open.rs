@@ -8,7 +8,7 @@ use events_migrations::{Dialect, Direction, MigrationStatus};
 use tokio::runtime::Handle;
 
 use crate::EventChannel;
-use crate::config::{Database, EventsConfig, resolve};
+use crate::config::{EventsConfig, resolve};
 
 impl EventsConfig {
     /// Opens a channel; its background tasks run on the present tokio runtime.
@@ -107,6 +107,7 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'sta
 #[cfg(feature = "queue-sqlite")]
 mod sqlite {
     use super::*;
+    use crate::config::Database;
     use events_core::Timestamp;
     use events_queue_sqlite::{Connection, Location, SqliteConfig, connect, migrate};
 
@@ -159,28 +160,32 @@ mod sqlite {
 mod sqlite {
     use super::*;
 
-    fn not_compiled<T>() -> Result<T> {
-        Err(Error::new(ErrorKind::NotCompiled, Op::Open)
-            .because("this build lacks the feature \"queue-sqlite\" of event-channels"))
+    fn not_compiled<T>(config: &EventsConfig) -> Result<T> {
+        Err(
+            Error::new(ErrorKind::NotCompiled, Op::Open).because(format!(
+                "{:?} needs the feature \"queue-sqlite\" of event-channels, which this build lacks",
+                config.database()
+            )),
+        )
     }
 
-    pub(super) fn open(_: &EventsConfig, _: &Handle) -> Result<Arc<dyn Backend>> {
-        not_compiled()
+    pub(super) fn open(config: &EventsConfig, _: &Handle) -> Result<Arc<dyn Backend>> {
+        not_compiled(config)
     }
 
-    pub(super) fn up(_: &EventsConfig) -> Result<Vec<String>> {
-        not_compiled()
+    pub(super) fn up(config: &EventsConfig) -> Result<Vec<String>> {
+        not_compiled(config)
     }
 
-    pub(super) fn down(_: &EventsConfig) -> Result<Vec<String>> {
-        not_compiled()
+    pub(super) fn down(config: &EventsConfig) -> Result<Vec<String>> {
+        not_compiled(config)
     }
 
-    pub(super) fn status(_: &EventsConfig) -> Result<Vec<MigrationStatus>> {
-        not_compiled()
+    pub(super) fn status(config: &EventsConfig) -> Result<Vec<MigrationStatus>> {
+        not_compiled(config)
     }
 
-    pub(super) fn dry_run(_: &EventsConfig, _: Direction) -> Result<String> {
-        not_compiled()
+    pub(super) fn dry_run(config: &EventsConfig, _: Direction) -> Result<String> {
+        not_compiled(config)
     }
 }

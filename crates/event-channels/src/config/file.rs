@@ -87,8 +87,11 @@ impl EventsConfig {
         }
         let alias_wins = table.contains_key("event_poll_interval");
         for (key, value) in &table {
-            if key != "poll_interval" || !alias_wins {
-                self = self.set(key, value)?;
+            let shadowed = key == "poll_interval" && alias_wins;
+            let kept = self.poll_interval;
+            self = self.set(key, value)?;
+            if shadowed {
+                self.poll_interval = kept;
             }
         }
         Ok(self)

@@ -10,6 +10,15 @@ use super::url::{Database, Url};
 use super::{AqVisibility, BackendKind, Fallback, Overflow};
 use crate::shared::ChannelOptions;
 
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+
+fn is_oracle_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_$#".contains(&b))
+}
+
 /// What a channel is opened with.
 ///
 /// ```
@@ -170,16 +179,28 @@ impl EventsConfig {
                 format!("{:?}", self.name),
             ),
             (
-                !self.aq_queue.is_empty(),
-                "aq_queue must name a queue",
-                "empty".to_owned(),
+                self.aq_queue
+                    .replace("{channel}", "C")
+                    .split('.')
+                    .all(is_oracle_name),
+                "aq_queue must be [schema.]name of letters, digits, _, $ and #, with {channel} where it is wanted",
+                format!("{:?}", self.aq_queue),
+            ),
+            (
+                self.drain_deadline <= YEAR && self.aq_wait <= YEAR,
+                "drain_deadline and aq_wait_seconds must be at most a year",
+                format!("{:?} and {:?}", self.drain_deadline, self.aq_wait),
             ),
         ];
         if let Some((_, rule, value)) = rules.iter().find(|(holds, ..)| !holds) {
             return Err(Error::invalid_config(format!("{rule}, not {value}")));
         }
         match &self.spill_table {
-            Some(table) => TableName::new(table).map(drop),
+            Some(table) => TableName::new(table).map(drop).map_err(|error| {
+                error.because(format!(
+                    "spill_table {table:?} is not [schema.]name of letters, digits and _"
+                ))
+            }),
             None => Ok(()),
         }
     }

@@ -34,11 +34,15 @@ impl Url {
                 "the database URL has no scheme; write {FORMS}"
             )));
         };
-        match scheme {
-            "sqlite" | "file" => sqlite(rest).map(Self),
+        match scheme.to_ascii_lowercase().as_str() {
+            "sqlite" => sqlite(rest).map(Self),
+            "file" if rest == ":memory:" => Ok(Self(Database::SqliteMemory)),
             "postgres" | "postgresql" => Err(not_compiled("PostgreSQL")),
             "oracle" => Err(not_compiled("Oracle")),
-            // The rest may hold a password, so only the scheme is shown.
+            // Anything but a scheme that is one may be part of a password, and is not shown.
+            _ if !rest.starts_with("//") => Err(Error::invalid_config(format!(
+                "the database URL has no known scheme; write {FORMS}"
+            ))),
             _ => Err(Error::invalid_config(format!(
                 "the database URL has the unknown scheme {:?}; write {FORMS}",
                 scheme.chars().take(32).collect::<String>()
@@ -56,6 +60,20 @@ fn not_compiled(database: &str) -> Error {
 fn sqlite(rest: &str) -> Result<Database> {
     if matches!(rest, ":memory:" | "file::memory:" | "//:memory:") {
         return Ok(Database::SqliteMemory);
+    }
+    if rest.starts_with(':') {
+        return Err(Error::invalid_config(format!(
+            "the database URL names no file and is not sqlite::memory:; write {FORMS}"
+        )));
+    }
+    if rest.strip_prefix("//").is_some_and(|rest| {
+        rest.split('/')
+            .next()
+            .is_some_and(|host| host.contains('@'))
+    }) {
+        return Err(Error::invalid_config(format!(
+            "the database URL has a user or host, which a sqlite: URL cannot have; write {FORMS}"
+        )));
     }
     let (path, query) = rest
         .split_once('?')
@@ -94,7 +112,11 @@ fn decode(path: &str) -> Result<String> {
             .get(..2)
             .and_then(|two| std::str::from_utf8(two).ok())
             .ok_or_else(bad)?;
-        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| bad())?);
+        let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let byte = u8::from_str_radix(digits, 16)
+            .ok()
+            .filter(|byte| hex && *byte != 0);
+        bytes.push(byte.ok_or_else(bad)?);
         rest = &rest[2..];
     }
     String::from_utf8(bytes).map_err(|_| bad())
@@ -113,6 +135,7 @@ mod tests {
             ("sqlite:///var/lib/app.db", file("/var/lib/app.db")),
             ("sqlite:/var/lib/app.db", file("/var/lib/app.db")),
             ("sqlite:a%20b%25.db", file("a b%.db")),
+            ("SQLITE:app.db", file("app.db")),
             ("sqlite::memory:", Database::SqliteMemory),
             ("sqlite:file::memory:", Database::SqliteMemory),
             ("file::memory:", Database::SqliteMemory),
@@ -128,6 +151,19 @@ mod tests {
             ("sqlite:", ErrorKind::InvalidConfig, "no file"),
             ("sqlite:a.db?mode=ro", ErrorKind::InvalidConfig, "\"mode\""),
             ("sqlite:a%2.db", ErrorKind::InvalidConfig, "%25"),
+            ("sqlite:a%+f.db", ErrorKind::InvalidConfig, "%25"),
+            ("sqlite:a%00.db", ErrorKind::InvalidConfig, "%25"),
+            ("sqlite::mem", ErrorKind::InvalidConfig, "sqlite::memory:"),
+            (
+                "sqlite://u:canary@h/x.db",
+                ErrorKind::InvalidConfig,
+                "user or host",
+            ),
+            (
+                "canary:pw@host/db",
+                ErrorKind::InvalidConfig,
+                "no known scheme",
+            ),
             (
                 "mysql://u:canary@h/d",
                 ErrorKind::InvalidConfig,

@@ -1,0 +1,6 @@
+//! The command as a script meets it: output, exit codes, errors.
+
+mod ending;
+mod errors;
+mod events;
+mod support;
