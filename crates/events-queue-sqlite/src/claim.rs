@@ -45,13 +45,11 @@ impl Outlook {
             || due(self.next_expiry, now)
     }
 
-    /// How long until something becomes claimable by itself.
-    fn next_due(&self, now: i64) -> Option<Duration> {
-        let next = self
-            .next_delayed
-            .into_iter()
-            .chain(self.next_lease_end)
-            .min()?;
+    /// How long until something becomes claimable by itself; leases count only while the clock is
+    /// trusted, else the poll interval has to do.
+    fn next_due(&self, now: i64, leases_end: i64) -> Option<Duration> {
+        let lease_end = self.next_lease_end.filter(|_| leases_end != i64::MIN);
+        let next = self.next_delayed.into_iter().chain(lease_end).min()?;
         Some(Duration::from_micros(
             u64::try_from(next - now).unwrap_or_default(),
         ))
@@ -70,7 +68,9 @@ pub(crate) fn claim(db: &mut Database, claim: &Claim) -> Result<Claimed> {
         .or(outlook.suspect_priority)
         .is_some();
     if outlook.paused || !(due || claimable) || !db.may_write() {
-        found.next_due = (!outlook.paused).then(|| outlook.next_due(now)).flatten();
+        found.next_due = (!outlook.paused)
+            .then(|| outlook.next_due(now, leases_end))
+            .flatten();
         return Ok(found);
     }
     if due {
@@ -105,7 +105,7 @@ pub(crate) fn claim(db: &mut Database, claim: &Claim) -> Result<Claimed> {
     found
         .rows
         .sort_by_key(|row| (Reverse(row.token.priority), row.token.row));
-    found.next_due = outlook.next_due(now);
+    found.next_due = outlook.next_due(now, leases_end);
     Ok(found)
 }
 

@@ -26,8 +26,9 @@ pub(crate) fn claimed(
         event_id: EventId::from_bytes(row.get(1)?),
         available_at: timestamp(row.get(6)?),
         created_at: timestamp(row.get(7)?),
-        metadata: row.get(8)?,
-        payload: row.get(9)?,
+        expires_at: row.get::<_, Option<i64>>(8)?.map(timestamp),
+        metadata: row.get(9)?,
+        payload: row.get(10)?,
         lease_expires_at: timestamp(lease_until),
     })
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
 use events_core::telemetry::Count;
-use events_core::{Closer, Error, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe};
+use events_core::{
+    Closer, Error, EventId, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe, Timestamp,
+};
 
 use crate::engine::{ConsumerEntry, Engine, Queue};
 use crate::prefetch::{Buffer, Held, PrefetchSize};
@@ -173,6 +175,8 @@ impl<S: QueueStore> Consumer<S> {
         } else if claimed.rows.len() >= asked.limit {
             self.more = true;
             self.size.filled(Instant::now());
+            // One wake may have stood for several events: pass it on to the next idle consumer.
+            self.queue.bell.notify(1);
         }
         self.buffer
             .lock()
@@ -211,8 +215,7 @@ impl<S: QueueStore> Consumer<S> {
         match answer {
             Ok(outcomes) if outcomes.first() == Some(&Outcome::Recorded) => {
                 held.until = asked + self.engine.config.lease;
-                held.row.lease_expires_at =
-                    events_core::Timestamp::now() + self.engine.config.lease;
+                held.row.lease_expires_at = Timestamp::now() + self.engine.config.lease;
                 self.buffer.lock().push_front(held);
                 Ok(())
             }
@@ -221,36 +224,44 @@ impl<S: QueueStore> Consumer<S> {
         }
     }
 
-    /// Decodes an event; one that is no JSON becomes a dead letter, and nobody stops for it.
+    /// Decodes an event. One that is no JSON, or has expired since it was claimed, becomes a dead
+    /// letter, and nobody stops for it.
     fn hand_over(&self, held: Held) -> Option<EventMessage> {
-        let token = held.row.token;
+        let (token, event_id) = (held.row.token, held.row.event_id);
+        let now = Timestamp::now();
+        if held.row.expires_at.is_some_and(|at| at <= now) {
+            self.queue.meter.add(Count::Expired, 1);
+            self.bury(token, event_id, DeadReason::Expired, None);
+            return None;
+        }
         match decode(held.row, &self.queue) {
             Ok(message) => {
-                let lag = events_core::Timestamp::now().duration_since(message.available_at);
+                let lag = now.duration_since(message.available_at);
                 self.queue
                     .meter
                     .delivered(Duration::try_from(lag).unwrap_or_default());
                 Some(message)
             }
-            Err((event_id, problem)) => {
+            Err(problem) => {
                 tracing::warn!(%event_id, channel = %self.queue.channel, problem, "an undecodable event becomes a dead letter");
                 self.queue.meter.add(Count::Dead, 1);
-                self.engine.alone.remove(&token);
-                let verdict = StoreVerdict::Dead {
-                    reason: DeadReason::Undecodable,
-                    error: Some(problem),
-                };
-                self.engine
-                    .store
-                    .settle(vec![StoreSettlement {
-                        token,
-                        event_id,
-                        verdict,
-                    }])
-                    .detach();
+                self.bury(token, event_id, DeadReason::Undecodable, Some(problem));
                 None
             }
         }
+    }
+
+    fn bury(&self, token: HoldToken, event_id: EventId, reason: DeadReason, error: Option<String>) {
+        self.engine.alone.remove(&token);
+        let verdict = StoreVerdict::Dead { reason, error };
+        self.engine
+            .store
+            .settle(vec![StoreSettlement {
+                token,
+                event_id,
+                verdict,
+            }])
+            .detach();
     }
 
     /// A wait was left early and goes on at the next call.
@@ -285,15 +296,12 @@ pub(crate) struct Asked {
     limit: usize,
 }
 
-fn decode(row: Row, queue: &Queue) -> Result<EventMessage, (events_core::EventId, String)> {
+fn decode(row: Row, queue: &Queue) -> Result<EventMessage, String> {
     let problem = |what: &str, e: &serde_json::Error| {
-        (
-            row.event_id,
-            format!(
-                "{what} is not JSON of the expected form: line {} column {}",
-                e.line(),
-                e.column()
-            ),
+        format!(
+            "{what} is not JSON of the expected form: line {} column {}",
+            e.line(),
+            e.column()
         )
     };
     let payload = serde_json::from_str(&row.payload).map_err(|e| problem("the payload", &e))?;

@@ -231,6 +231,7 @@ impl Tables {
                     available_at: row.available_at,
                     lease_expires_at: row.lease_until,
                     created_at: row.created_at,
+                    expires_at: row.expires_at,
                 }
             })
             .collect();

@@ -121,6 +121,8 @@ pub struct Row {
     pub available_at: Timestamp,
     pub lease_expires_at: Timestamp,
     pub created_at: Timestamp,
+    /// After this moment it is not handed over.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A verdict for the store.

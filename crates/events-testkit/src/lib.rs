@@ -40,6 +40,7 @@ macro_rules! each_case {
                 batch_with_one_bad_name_stores_nothing any_json_value_is_delivered_equal
                 a_delayed_event_is_invisible_until_due higher_priority_first
                 an_id_published_twice_is_stored_once an_expired_event_becomes_a_dead_letter
+                an_event_that_expires_in_the_buffer_is_not_delivered
                 bad_input_is_refused_with_value_and_rule channels_are_separate
                 first_deliveries_follow_the_order_of_publishing;
             settle: nack_brings_it_back attempts_count_claims an_ack_is_recorded_once

@@ -5,4 +5,4 @@ UPDATE sqlspec_event_queue
  WHERE id IN (SELECT id FROM sqlspec_event_queue
                WHERE queue_id = ?1 AND status = 0 AND priority >= ?3
                ORDER BY priority DESC, id LIMIT ?4)
-RETURNING id, event_id, priority, attempts, lease_token, keyed, available_at, created_at, metadata, payload
+RETURNING id, event_id, priority, attempts, lease_token, keyed, available_at, created_at, expires_at, metadata, payload

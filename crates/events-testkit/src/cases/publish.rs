@@ -250,6 +250,27 @@ pub async fn an_expired_event_becomes_a_dead_letter(harness: Harness) -> Result<
     pass()
 }
 
+/// Nor is one delivered that expires after it was claimed ahead, while another is handled.
+pub async fn an_event_that_expires_in_the_buffer_is_not_delivered(
+    harness: Harness,
+) -> Result<Outcome> {
+    let channel = harness.open(|c| c.prefetch(3)).await?;
+    if !channel.capabilities().expires {
+        return Ok(Outcome::Skipped("this backend has no expiry"));
+    }
+    let time = Duration::from_millis(200);
+    channel.publish("orders", "first").await?;
+    channel
+        .publish_with("orders", "stale", PublishOptions::new().expires_in(time))
+        .await?;
+    channel.publish("orders", "last").await?;
+    let mut events = channel.iter_events("orders").await?;
+    assert_eq!(next(&mut events).await.payload, "first");
+    tokio::time::sleep(time).await; // the expiry itself
+    assert_eq!(next(&mut events).await.payload, "last");
+    pass()
+}
+
 /// Names, payloads and options that break a rule: the error names value, rule and way out.
 pub async fn bad_input_is_refused_with_value_and_rule(harness: Harness) -> Result<Outcome> {
     let channel = harness.open(|c| c).await?;
