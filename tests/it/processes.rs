@@ -67,6 +67,60 @@ fn four_processes_with_four_consumers_handle_each_event_once() {
     );
 }
 
+/// An event that kills its consumer again and again becomes a dead letter; its neighbours, which
+/// were claimed in the same batch, do not.
+#[test]
+fn an_event_that_kills_its_process_takes_no_neighbour_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("poison.db").display());
+    let channel = blocking::EventChannel::open(&*url).unwrap();
+    let payloads = (0..10).map(|n| {
+        if n == 4 {
+            "poison".to_owned()
+        } else {
+            n.to_string()
+        }
+    });
+    let ids = channel
+        .publish_many(payloads.map(|payload| NewEvent::new("orders", payload)))
+        .unwrap();
+    let options = "max_attempts = 4\nlease_seconds = 0.2\nprefetch = 10";
+    let mut deaths = 0;
+    let stats = loop {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_events-test-worker"))
+            .args([&*url, "orders", "1", options])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stats = loop {
+            let stats = channel.stats("orders").unwrap().total();
+            if stats.dead + stats.acked == 10 {
+                break Some(stats);
+            }
+            if child.try_wait().unwrap().is_some() {
+                break None;
+            }
+            thread::sleep(Duration::from_millis(5)); // between two looks
+        };
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        match stats {
+            Some(stats) => break stats,
+            None => deaths += 1,
+        }
+        assert!(deaths <= 4, "it was claimed more than max_attempts times");
+    };
+    assert_eq!((stats.dead, stats.acked, deaths), (1, 9, 4));
+    let admin = channel.admin().unwrap();
+    let dead = admin
+        .dead_letters("orders".try_into().unwrap(), 10)
+        .wait()
+        .unwrap();
+    assert_eq!((dead[0].event_id, dead[0].attempts), (ids[4], 4));
+    assert_eq!(dead[0].reason, "max_attempts");
+}
+
 fn worker(url: &str, tell: &mpsc::Sender<(usize, String)>) -> Child {
     static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % PROCESSES;

@@ -1,6 +1,7 @@
 //! A consumer process for the tests: prints each event that it has acknowledged, one a line.
 //!
-//! `events-test-worker URL CHANNEL CONSUMERS`; it ends when its standard input is closed.
+//! `events-test-worker URL CHANNEL CONSUMERS [OPTIONS]`, options as TOML; it ends when its standard
+//! input is closed. The payload `"poison"` kills it on the spot.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,10 +13,11 @@ use tokio::io::AsyncReadExt as _;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, channel, consumers] = &arguments[..] else {
-        return failed("usage: events-test-worker URL CHANNEL CONSUMERS");
+    let [url, channel, consumers, options @ ..] = &arguments[..] else {
+        return failed("usage: events-test-worker URL CHANNEL CONSUMERS [OPTIONS]");
     };
-    match work(url, channel, consumers.parse().unwrap_or(1)).await {
+    let options = options.first().map_or("", String::as_str);
+    match work(url, channel, consumers.parse().unwrap_or(1), options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&format!("{error}: {error:?}")),
     }
@@ -26,9 +28,9 @@ fn failed(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn work(url: &str, name: &str, consumers: usize) -> Result<()> {
+async fn work(url: &str, name: &str, consumers: usize, options: &str) -> Result<()> {
     let config = EventsConfig::new(url)?.poll_interval(Duration::from_millis(20));
-    let channel = EventChannel::open(config).await?;
+    let channel = EventChannel::open(config.with_toml_str(options)?).await?;
     let mut tasks = Vec::new();
     let mut closers = Vec::new();
     for _ in 0..consumers {
@@ -38,6 +40,9 @@ async fn work(url: &str, name: &str, consumers: usize) -> Result<()> {
         tasks.push(tokio::spawn(async move {
             while let Some(message) = events.next().await {
                 let message = message?;
+                if message.payload == "poison" {
+                    std::process::abort();
+                }
                 if channel.ack(&message).await? == Settled::Recorded {
                     let _ = writeln!(
                         std::io::stdout(),
