@@ -33,13 +33,19 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "EVENTS_URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// poll_queue, notify, notify_queue, aq or txeventq [default: what suits the database]
-    #[arg(long, global = true, env = "EVENTS_BACKEND", value_parser = BackendKind::parse)]
+    #[arg(long, global = true, env = "EVENTS_BACKEND", hide_env_values = true, value_parser = BackendKind::parse)]
     pub(crate) backend: Option<BackendKind>,
     /// Queue table [default: sqlspec_event_queue]
-    #[arg(long, global = true, env = "EVENTS_TABLE")]
+    #[arg(long, global = true, env = "EVENTS_TABLE", hide_env_values = true)]
     pub(crate) table: Option<String>,
     /// TOML file with options, see docs/src/configuration.md
-    #[arg(long, global = true, env = "EVENTS_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "EVENTS_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// Say more on standard error
     #[arg(short, long, global = true)]
@@ -89,9 +95,10 @@ pub(crate) struct Publish {
     /// The channel
     pub(crate) channel: String,
     /// The payload, any JSON value; without it one event a line is read from standard input
+    #[arg(allow_negative_numbers = true)]
     pub(crate) json: Option<String>,
     /// Store this many lines at once, all or none
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", conflicts_with = "json", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) batch: Option<u32>,
     /// Deliver after this time, such as 250ms, 5s or 1h
     #[arg(long, value_parser = event_channels::parse_duration)]
@@ -124,7 +131,7 @@ pub(crate) struct Listen {
     #[arg(long)]
     pub(crate) group: Option<String>,
     /// How many commands of --exec run at the same time
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "exec", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) concurrency: u16,
     /// Acknowledge nothing: events come back when their lease ends
     #[arg(long, conflicts_with = "exec")]

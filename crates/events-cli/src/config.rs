@@ -9,7 +9,7 @@ const DEFAULT_URL: &str = "sqlite:events.db";
 
 /// What flags, environment and file say together.
 pub(crate) fn config(global: &Global) -> Done<EventsConfig> {
-    warn_of_password();
+    warn_of_password(global);
     let mut config = match (&global.config, &global.url) {
         (None, url) => EventsConfig::new(url.as_deref().unwrap_or(DEFAULT_URL))?,
         (Some(file), None) => EventsConfig::from_file_or(file, DEFAULT_URL)?,
@@ -17,7 +17,9 @@ pub(crate) fn config(global: &Global) -> Done<EventsConfig> {
             let text = std::fs::read_to_string(file).map_err(|e| {
                 Failure::usage(format!("{}: the file cannot be read: {e}", file.display()))
             })?;
-            EventsConfig::new(url)?.with_toml_str(&text)?
+            EventsConfig::new(url)?
+                .with_toml_str(&text)
+                .map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?
         }
     };
     if let Some(backend) = global.backend {
@@ -35,16 +37,23 @@ pub(crate) async fn open(global: &Global) -> Done<EventChannel> {
 }
 
 /// Every user of the machine can read the arguments of a process.
-fn warn_of_password() {
-    let on_command_line = std::env::args().any(|argument| {
-        let url = argument.strip_prefix("--url=").unwrap_or(&argument);
-        url.split_once("://")
-            .and_then(|(_, rest)| rest.split_once('@'))
-            .is_some_and(|(user, _)| user.contains(':'))
+fn warn_of_password(global: &Global) {
+    let Some(url) = global.url.as_deref().filter(|url| has_password(url)) else {
+        return;
+    };
+    let given = std::env::args_os().any(|argument| {
+        let argument = argument.to_str();
+        argument.is_some_and(|text| text == url || text.strip_prefix("--url=") == Some(url))
     });
-    if on_command_line {
+    if given {
         tracing::warn!(
             "the URL on the command line holds a password; EVENTS_URL or a file is safer"
         );
     }
+}
+
+fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let login = rest.rsplit_once('@').map_or("", |(login, _)| login);
+    login.contains(':') || rest.contains("?password=") || rest.contains("&password=")
 }

@@ -1,5 +1,6 @@
 //! `events demo`: the main job in some seconds, on a database that is gone afterwards.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,20 +12,27 @@ use tokio::sync::mpsc;
 use crate::exit::{Done, Failure};
 use crate::output::line;
 use crate::progress;
+use crate::signals;
 use crate::stats::print_table;
 
 const EVENTS: u64 = 5_000;
 const BATCH: u64 = 100;
 
 pub(crate) async fn run() -> Done {
+    let stop = signals::take()?;
+    // Removed when it is dropped, so a signal must not end the process before that.
     let folder = tempfile::tempdir()?;
-    let config = EventsConfig::new(format!(
-        "sqlite:{}",
-        folder.path().join("demo.db").display()
-    ))?
-    .backoff_base(Duration::from_millis(100))
-    .max_attempts(3)
-    .name("demo");
+    tokio::select! {
+        done = show(folder.path()) => done,
+        () = stop.drain.closed() => Err(Failure::Failed("interrupted".to_owned())),
+    }
+}
+
+async fn show(folder: &Path) -> Done {
+    let config = EventsConfig::new(format!("sqlite:{}", folder.join("demo.db").display()))?
+        .backoff_base(Duration::from_millis(100))
+        .max_attempts(3)
+        .name("demo");
     let channel = config.open().await?;
     line(format!(
         "A database in a temporary folder, backend {}.\n",

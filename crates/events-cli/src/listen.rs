@@ -5,30 +5,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use event_channels::{
-    Closer, Error, EventChannel, EventMessage, HandlerError, IterOptions, ListenOptions, Settled,
-    Target,
+    ChannelName, Closer, Error, EventChannel, EventMessage, GroupName, HandlerError, HandlerResult,
+    IterOptions, ListenOptions, Listener, Settled, Target,
 };
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::args::{Global, Listen};
 use crate::config::open;
 use crate::exec::run_command;
 use crate::exit::{Done, Failure};
 use crate::output::line;
-use crate::signals;
+use crate::signals::{self, Stop};
 
 /// Acks that may be under way while further events are printed.
 const ACKS: usize = 128;
 
 pub(crate) async fn run(global: &Global, command: Listen) -> Done {
+    // Before anything is opened, which would create the file.
+    ChannelName::new(&command.channel)?;
+    command.group.as_ref().map(GroupName::new).transpose()?;
     let channel = open(global).await?;
-    let stop = signals::closer()?;
+    let stop = signals::take()?;
     let done = match &command.exec {
-        None => print_events(&channel, &command, &stop).await,
-        Some(shell) => exec_events(&channel, &command, shell.clone(), &stop).await,
+        None => print_events(&channel, &command, &stop.drain).await,
+        Some(shell) => exec_events(&channel, &command, shell, &stop).await,
     };
     channel.shutdown().await?;
+    if stop.now.is_closed() {
+        // The second signal is about to end the process, with its own code.
+        std::future::pending::<()>().await;
+    }
     done
 }
 
@@ -116,53 +124,99 @@ fn print(message: &EventMessage) -> Done {
 }
 
 /// Runs a command for each event, up to `--concurrency` at the same time.
-async fn exec_events(
-    channel: &EventChannel,
-    command: &Listen,
-    shell: String,
-    stop: &Closer,
-) -> Done {
-    let mut options = ListenOptions::new()
-        .auto_ack(true)
-        .concurrency(command.concurrency.into())
-        .prefetch(1)
-        .on_notice(|error: &Error| tracing::warn!(%error, "listening goes on"));
-    if let Some(group) = &command.group {
-        options = options.group(group.as_str());
-    }
+///
+/// Each hand is a listener that handles one event at a time and has a place for it. Before it may
+/// take another it needs another place, so no more than `--count` are ever handed over and nothing
+/// waits for the drain deadline.
+async fn exec_events(channel: &EventChannel, command: &Listen, shell: &str, stop: &Stop) -> Done {
+    let count = command.count.unwrap_or(u64::MAX);
+    let hands = count.min(command.concurrency.into());
     let (tell, mut told) = mpsc::unbounded_channel();
-    let places = Arc::new(AtomicU64::new(command.count.unwrap_or(u64::MAX)));
-    let shell: Arc<str> = shell.into();
-    let handler = move |message: EventMessage| {
-        let (tell, places, shell) = (tell.clone(), Arc::clone(&places), Arc::clone(&shell));
-        async move {
-            let place = places.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            });
-            if place.is_err() {
-                // One too many was handed over; it waits here until the listener gives it back.
-                return std::future::pending().await;
-            }
-            let _ = tell.send(Told::Started);
-            let done = match print(&message) {
-                Ok(()) => run_command(&shell, &message).await,
-                Err(failure) => {
-                    let _ = tell.send(Told::Broken(failure));
-                    return std::future::pending().await;
-                }
-            };
-            let _ = tell.send(Told::Finished);
-            done.map_err(HandlerError::new)
+    let work = Arc::new(Work {
+        shell: shell.to_owned(),
+        now: stop.now.clone(),
+        places: AtomicU64::new(count - hands),
+        tell,
+    });
+    let mut listeners = Vec::new();
+    for _ in 0..hands {
+        let mut options = ListenOptions::new()
+            .auto_ack(true)
+            .concurrency(1)
+            .prefetch(1)
+            .on_notice(|error: &Error| tracing::warn!(%error, "listening goes on"));
+        if let Some(group) = &command.group {
+            options = options.group(group.as_str());
         }
-    };
-    let listener = channel
-        .listen(command.channel.as_str(), options, handler)
-        .await?;
-    let ended = wait(&mut told, command, stop).await;
-    if ended.is_ok() {
-        listener.stop().await;
+        let (itself, known) = watch::channel(None::<Listener>);
+        let work = Arc::clone(&work);
+        let handler = move |message: EventMessage| {
+            let (work, mut known) = (Arc::clone(&work), known.clone());
+            async move {
+                // It is told right after it was made.
+                let itself = known.wait_for(Option::is_some).await?.clone();
+                let turn = Turn::begin(work, itself);
+                turn.handle(&message).await
+            }
+        };
+        let listener = channel
+            .listen(command.channel.as_str(), options, handler)
+            .await?;
+        itself.send_replace(Some(listener.clone()));
+        listeners.push(listener);
     }
+    let ended = wait(&mut told, command, &stop.drain).await;
+    futures_util::future::join_all(listeners.iter().map(Listener::stop)).await;
     ended
+}
+
+/// What the hands share.
+struct Work {
+    shell: String,
+    now: Closer,
+    /// How many more events may be taken, those that each hand has a place for not counted.
+    places: AtomicU64,
+    tell: mpsc::UnboundedSender<Told>,
+}
+
+/// An event in a hand, however its handling ends.
+struct Turn {
+    work: Arc<Work>,
+    hand: Option<Listener>,
+}
+
+impl Turn {
+    fn begin(work: Arc<Work>, hand: Option<Listener>) -> Self {
+        let _ = work.tell.send(Told::Started);
+        Self { work, hand }
+    }
+
+    async fn handle(&self, message: &EventMessage) -> HandlerResult {
+        if let Err(failure) = print(message) {
+            self.work.places.store(0, Ordering::SeqCst);
+            let _ = self.work.tell.send(Told::Broken(failure));
+            // A handler cannot give an event back untouched, so this attempt counts.
+            let error = HandlerError::new("standard output was closed");
+            return Err(error.retry_after(Duration::ZERO));
+        }
+        run_command(&self.work.shell, message, &self.work.now)
+            .await
+            .map_err(HandlerError::new)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let places = &self.work.places;
+        let next = places.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        });
+        if let (Err(_), Some(hand)) = (next, &self.hand) {
+            // Polled once, which asks; waiting for itself it could not.
+            let _ = hand.stop().now_or_never();
+        }
+        let _ = self.work.tell.send(Told::Finished);
+    }
 }
 
 /// What a handler tells.

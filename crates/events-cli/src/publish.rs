@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Poll;
 
-use event_channels::{ChannelName, EventChannel, EventId, NewEvent, PublishOptions, Result};
+use event_channels::{
+    ChannelName, ErrorKind, EventChannel, EventId, NewEvent, PublishOptions, Result,
+};
 use indicatif::ProgressBar;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
@@ -20,6 +22,9 @@ const WINDOW: usize = 256;
 const MAX_LINE_BYTES: usize = 20 * 1024 * 1024;
 
 type Publishing<'a> = Pin<Box<dyn Future<Output = Result<Vec<EventId>>> + Send + 'a>>;
+
+/// A publish that is under way, and the numbers of its first and last line.
+type UnderWay<'a> = VecDeque<(u64, u64, Publishing<'a>)>;
 
 pub(crate) async fn run(global: &Global, command: Publish) -> Done {
     let options = options(&command)?;
@@ -83,9 +88,10 @@ async fn publish_lines(
 ) -> Done {
     let batch = command.batch.map_or(1, |n| n as usize);
     let mut input = BufReader::new(tokio::io::stdin());
-    let mut under_way: VecDeque<Publishing<'_>> = VecDeque::new();
+    let mut under_way = UnderWay::new();
     let mut waiting: Vec<NewEvent> = Vec::new();
     let mut numbers = 0_u64;
+    let mut first = 1;
     let bar = progress::count(None, "published");
     let ended = loop {
         // While nothing can be read, ids are printed as they become durable.
@@ -94,18 +100,29 @@ async fn publish_lines(
             tokio::select! {
                 biased;
                 ids = next_ids(&mut under_way), if !under_way.is_empty() => print_ids(&ids?, &bar)?,
-                read = &mut reading => break read?,
+                read = &mut reading => break read,
             }
         };
-        let Some(bytes) = read else { break Ok(()) };
         numbers += 1;
+        let bytes = match read {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => break Ok(()),
+            Err(Failure::Failed(rule)) => {
+                break Err(Failure::Failed(format!("line {numbers}: {rule}")));
+            }
+            Err(failure) => break Err(failure),
+        };
+        if waiting.is_empty() {
+            first = numbers;
+        }
         match event(command, options, &bytes) {
             Ok(None) => {}
             Ok(Some(event)) => waiting.push(event),
             Err(reason) => break Err(Failure::Failed(format!("line {numbers}: {reason}"))),
         }
         if waiting.len() >= batch {
-            under_way.push_back(start(channel, std::mem::take(&mut waiting)).await);
+            let batch = start(channel, std::mem::take(&mut waiting)).await;
+            under_way.push_back((first, numbers, batch));
         }
         while under_way.len() >= WINDOW {
             print_ids(&next_ids(&mut under_way).await?, &bar)?;
@@ -113,7 +130,8 @@ async fn publish_lines(
     };
     // A batch is all or none, so one that a bad line cut short is not published.
     if ended.is_ok() && !waiting.is_empty() {
-        under_way.push_back(start(channel, waiting).await);
+        // The last number is that of the end of the input.
+        under_way.push_back((first, numbers - 1, start(channel, waiting).await));
     }
     while !under_way.is_empty() {
         print_ids(&next_ids(&mut under_way).await?, &bar)?;
@@ -164,13 +182,21 @@ async fn start(channel: &EventChannel, events: Vec<NewEvent>) -> Publishing<'_> 
     }
 }
 
-async fn next_ids(under_way: &mut VecDeque<Publishing<'_>>) -> Result<Vec<EventId>> {
-    let Some(first) = under_way.front_mut() else {
+/// The ids of the oldest publish. What the library refuses is the fault of a line, not of an
+/// argument: those were checked before.
+async fn next_ids(under_way: &mut UnderWay<'_>) -> Done<Vec<EventId>> {
+    let Some((first, last, publishing)) = under_way.front_mut() else {
         return Ok(Vec::new());
     };
-    let ids = first.await;
+    let (first, last, ids) = (*first, *last, publishing.await);
     under_way.pop_front();
-    ids
+    ids.map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput if first == last => {
+            Failure::Failed(format!("line {first}: {error}"))
+        }
+        ErrorKind::InvalidInput => Failure::Failed(format!("lines {first} to {last}: {error}")),
+        _ => error.into(),
+    })
 }
 
 fn print_ids(ids: &[EventId], bar: &ProgressBar) -> Done {

@@ -8,8 +8,9 @@ use crate::exit::{Done, Failure};
 use crate::output::line;
 
 pub(crate) async fn run(global: &Global, command: args::Stats) -> Done {
-    let channel = open(global).await?;
+    // Before anything is opened, which would create the file.
     let wanted = command.channel.map(ChannelName::try_from).transpose()?;
+    let channel = open(global).await?;
     let admin = channel.admin().ok_or_else(|| {
         Failure::usage(format!(
             "backend {} stores nothing to count",
