@@ -49,6 +49,7 @@ CREATE TABLE sqlspec_event_queue_dead (
     event_id   BLOB    NOT NULL CHECK (length(event_id) = 16),
     priority   INTEGER NOT NULL,
     attempts   INTEGER NOT NULL,
+    lease_token INTEGER NOT NULL,
     keyed      INTEGER NOT NULL,
     requeues   INTEGER NOT NULL,
     reason     TEXT    NOT NULL,

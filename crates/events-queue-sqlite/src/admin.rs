@@ -9,7 +9,7 @@ use rusqlite::params;
 use crate::claim::ids;
 use crate::database::{Database, Ring};
 use crate::error::sqlite;
-use crate::row::{DEFAULT_GROUP, collect, count, foreign_name, timestamp};
+use crate::row::{DEFAULT_GROUP, collect, count, foreign_name, optional_text, text, timestamp};
 
 /// Counts what is stored for one channel, or for all.
 pub(crate) fn stats(db: &Database, channel: Option<&ChannelName>) -> Result<Vec<Stats>> {
@@ -82,9 +82,9 @@ pub(crate) fn dead_letters(
         letter.attempts = row.get(2)?;
         letter.last_error = row.get(4)?;
         letter.created_at = timestamp(row.get(5)?);
-        let metadata: Option<String> = row.get(7)?;
+        let metadata = optional_text(row, 7)?;
         letter.metadata = metadata.and_then(|text| serde_json::from_str(&text).ok());
-        let payload: String = row.get(8)?;
+        let payload = text(row, 8)?;
         letter.payload = serde_json::from_str(&payload).unwrap_or(payload.into());
         Ok((letter, group))
     });
@@ -154,6 +154,9 @@ fn dead_rows(db: &Database, channel: &ChannelName, wanted: Option<&[EventId]>) -
             params![channel.as_str(), id.as_bytes()],
         )?);
     }
+    // An id may have been named twice.
+    rows.sort_unstable();
+    rows.dedup();
     Ok(rows)
 }
 

@@ -49,7 +49,12 @@ impl Outlook {
     /// trusted, else the poll interval has to do.
     fn next_due(&self, now: i64, leases_end: i64) -> Option<Duration> {
         let lease_end = self.next_lease_end.filter(|_| leases_end != i64::MIN);
-        let next = self.next_delayed.into_iter().chain(lease_end).min()?;
+        let next = self
+            .next_delayed
+            .into_iter()
+            .chain(lease_end)
+            .chain(self.next_expiry)
+            .min()?;
         Some(Duration::from_micros(
             u64::try_from(next - now).unwrap_or_default(),
         ))
@@ -82,9 +87,11 @@ pub(crate) fn claim(db: &mut Database, claim: &Claim) -> Result<Claimed> {
         (Some(suspect), Some(ready)) => suspect >= ready,
         (suspect, _) => suspect.is_some(),
     };
-    found.rows = if found.alone {
+    found.rows = if found.alone && !claim.suspects {
+        Vec::new()
+    } else if found.alone {
         let mut statement = db.statement(&db.sql.claim_alone)?;
-        let rows = statement.query_map([claim.queue_id, until], |row| {
+        let rows = statement.query_map([claim.queue_id, until, now], |row| {
             claimed(row, claim.queue_id, until)
         });
         collect(rows)?
@@ -95,7 +102,7 @@ pub(crate) fn claim(db: &mut Database, claim: &Claim) -> Result<Claimed> {
             .map_or(i64::MIN, |suspect| suspect + 1);
         let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
         let mut statement = db.statement(&db.sql.claim)?;
-        let rows = statement.query_map([claim.queue_id, until, least, limit], |row| {
+        let rows = statement.query_map([claim.queue_id, until, least, limit, now], |row| {
             claimed(row, claim.queue_id, until)
         });
         collect(rows)?
@@ -118,10 +125,6 @@ fn turn(
     found: &mut Claimed,
 ) -> Result<()> {
     let queue = claim.queue_id;
-    for id in ids(db, &db.sql.expired, params![queue, now])? {
-        bury(db, id, DeadReason::Expired, None, now)?;
-        found.expired += 1;
-    }
     for id in ids(
         db,
         &db.sql.exhausted,
@@ -142,6 +145,11 @@ fn turn(
     db.statement(&db.sql.promote)?
         .execute(params![queue, now])
         .map_err(failed)?;
+    // Last, so that nothing which was just made ready has expired.
+    for id in ids(db, &db.sql.expired, params![queue, now])? {
+        bury(db, id, DeadReason::Expired, None, now)?;
+        found.expired += 1;
+    }
     Ok(())
 }
 

@@ -39,6 +39,15 @@ pub fn open(config: SqliteConfig, runtime: &Handle) -> Result<QueueBackend<Sqlit
     let reopen = Box::new(move || match reopening.location {
         // A database in memory has nothing to be opened again.
         Location::Memory => Ok(None),
+        // A file that has gone is not replaced by an empty one.
+        Location::File(ref path) if !path.exists() => {
+            Err(Error::new(ErrorKind::Unavailable, Op::Open)
+                .because(format!(
+                    "{}: the file has gone; bring it back",
+                    path.display()
+                ))
+                .in_backend(BACKEND))
+        }
         Location::File(_) => connect(&reopening).map(Some),
     });
     let database = Database::new(

@@ -27,10 +27,28 @@ pub(crate) fn claimed(
         available_at: timestamp(row.get(6)?),
         created_at: timestamp(row.get(7)?),
         expires_at: row.get::<_, Option<i64>>(8)?.map(timestamp),
-        metadata: row.get(9)?,
-        payload: row.get(10)?,
+        metadata: optional_text(row, 9)?,
+        payload: text(row, 10)?,
         lease_expires_at: timestamp(lease_until),
     })
+}
+
+/// A stored text. Bytes of a foreign writer that are no UTF-8 become text that is no JSON, so that
+/// the event becomes a dead letter and holds up nobody.
+pub(crate) fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(column)?.as_bytes()?;
+    Ok(String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| "bytes that are not UTF-8".to_owned()))
+}
+
+/// As [`text`], where there may be none.
+pub(crate) fn optional_text(
+    row: &rusqlite::Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<String>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => text(row, column).map(Some),
+    }
 }
 
 /// A stored time; nonsense of a foreign writer is brought into the range that can be shown.

@@ -51,7 +51,10 @@ fn settle_one(db: &mut Database, settlement: &StoreSettlement, now: i64) -> Resu
             let until = now.saturating_add(micros(*by));
             fenced(db, &db.sql.extend, settlement, Some(until), Op::Extend)?
         }
-        StoreVerdict::Release => fenced(db, &db.sql.release, settlement, None, Op::Nack)?,
+        StoreVerdict::Release { suspect } => {
+            let status = if *suspect { 2 } else { 0 };
+            fenced(db, &db.sql.release, settlement, Some(status), Op::Nack)?
+        }
     };
     if !recorded {
         return Ok(match status(db, settlement)? {
@@ -63,7 +66,7 @@ fn settle_one(db: &mut Database, settlement: &StoreSettlement, now: i64) -> Resu
     // Somebody may want it, now or at a time that is sooner than what idle consumers wait for.
     if matches!(
         settlement.verdict,
-        StoreVerdict::Retry { .. } | StoreVerdict::Release
+        StoreVerdict::Retry { .. } | StoreVerdict::Release { .. }
     ) {
         db.ring(Ring::Queue(settlement.token.queue_id, 1));
     }
@@ -87,15 +90,17 @@ fn fenced(
     db: &Database,
     sql: &str,
     settlement: &StoreSettlement,
-    time: Option<i64>,
+    value: Option<i64>,
     op: Op,
 ) -> Result<bool> {
     let StoreSettlement {
         token, event_id, ..
     } = settlement;
     let mut statement = db.statement(sql)?;
-    let changed = match time {
-        Some(time) => statement.execute(params![token.row, token.fence, event_id.as_bytes(), time]),
+    let changed = match value {
+        Some(value) => {
+            statement.execute(params![token.row, token.fence, event_id.as_bytes(), value])
+        }
         None => statement.execute(params![token.row, token.fence, event_id.as_bytes()]),
     };
     changed.map(|rows| rows == 1).map_err(|e| sqlite(op, e))

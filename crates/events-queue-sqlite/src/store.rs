@@ -74,9 +74,15 @@ impl QueueStore for SqliteStore {
     }
 
     fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {
-        self.writer.submit(Kind::Settle, Op::Ack, move |db| {
-            settle::settle(db, &settlements)
-        })
+        // What is given back is given back even while the writer is being closed.
+        let own = settlements
+            .iter()
+            .all(|s| matches!(s.verdict, StoreVerdict::Release { .. }));
+        let run = move |db: &mut _| settle::settle(db, &settlements);
+        if own {
+            return self.writer.submit_own(Kind::Settle, Op::Claim, run);
+        }
+        self.writer.submit(Kind::Settle, Op::Ack, run)
     }
 
     fn clean_up(&self, limit: usize) -> Pending<CleanUp> {
@@ -127,10 +133,11 @@ fn release(claimed: Claimed, writer: &Arc<Shared>) {
     if claimed.rows.is_empty() {
         return;
     }
+    let suspect = claimed.alone;
     let release = |row: Row| StoreSettlement {
         token: row.token,
         event_id: row.event_id,
-        verdict: StoreVerdict::Release,
+        verdict: StoreVerdict::Release { suspect },
     };
     let settlements: Vec<_> = claimed.rows.into_iter().map(release).collect();
     let run = move |db: &mut _| settle::settle(db, &settlements);

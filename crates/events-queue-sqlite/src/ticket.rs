@@ -4,10 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use events_core::{Operation, Result, block_on_until};
+use events_core::{Op, Operation, Result, block_on_until};
 use parking_lot::Mutex;
 
-use crate::writer::Shared;
+use crate::writer::{Shared, closed};
 
 /// What to do with an answer that nobody takes.
 pub(crate) type Salvage<T> = fn(T, &Arc<Shared>);
@@ -53,8 +53,8 @@ impl<T> Slot<T> {
     pub(crate) fn finish(&self, answer: Result<T>, writer: &Arc<Shared>) {
         let mut state = self.state.lock();
         match &mut *state {
-            State::Cancelled => {}
-            State::Abandoned => {
+            // Cancelled, but taken for a batch before that.
+            State::Cancelled | State::Abandoned => {
                 drop(state);
                 self.salvage(answer, writer);
             }
@@ -73,6 +73,25 @@ impl<T> Slot<T> {
     fn salvage(&self, answer: Result<T>, writer: &Arc<Shared>) {
         if let (Some(salvage), Ok(answer)) = (self.salvage, answer) {
             salvage(answer, writer);
+        }
+    }
+}
+
+/// An answer that may be taken back when the database is closed.
+pub(crate) trait Sweep: Send + Sync {
+    /// Salvages an answer that is there and was not taken; whoever asks for it learns of the close.
+    fn sweep(&self, writer: &Arc<Shared>);
+}
+
+impl<T: Send> Sweep for Slot<T> {
+    fn sweep(&self, writer: &Arc<Shared>) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Done(Ok(_))) {
+            let closed = State::Done(Err(closed(Op::Claim)));
+            if let State::Done(answer) = std::mem::replace(&mut *state, closed) {
+                drop(state);
+                self.salvage(answer, writer);
+            }
         }
     }
 }

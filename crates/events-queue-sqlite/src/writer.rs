@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use events_core::{Error, ErrorKind, Op, Pending, Result};
 use events_queue::Wakes;
@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::database::Database;
 use crate::error::BACKEND;
 use crate::job::{Job, Kind, Work};
-use crate::ticket::{Salvage, Slot, Ticket};
+use crate::ticket::{Salvage, Slot, Sweep, Ticket};
 
 /// The most jobs of one transaction, so that no caller waits for too many others.
 const MAX_BATCH: usize = 512;
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     /// The thread sleeps here.
     called: Condvar,
+    /// Claims whose answer may not have been taken yet.
+    claims: Mutex<Vec<Weak<dyn Sweep>>>,
     /// Held by whoever leads; `None` after close.
     database: Mutex<Option<Database>>,
     pub(crate) wakes: Arc<Wakes>,
@@ -46,6 +48,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             called: Condvar::new(),
+            claims: Mutex::default(),
             database: Mutex::new(Some(database)),
             wakes,
         });
@@ -83,6 +86,15 @@ impl Writer {
         F: FnMut(&mut Database) -> Result<T> + Send + 'static,
     {
         self.0.submit(kind, op, Some(salvage), run)
+    }
+
+    /// Queues a job that is done even if the close came before it.
+    pub(crate) fn submit_own<T, F>(&self, kind: Kind, op: Op, run: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Database) -> Result<T> + Send + 'static,
+    {
+        self.0.submit_own(kind, op, run)
     }
 
     /// Runs what is queued, then closes the database. Later jobs answer `Closed`.
@@ -140,6 +152,12 @@ impl Shared {
         F: FnMut(&mut Database) -> Result<T> + Send + 'static,
     {
         let slot = Slot::new(salvage);
+        if salvage.is_some() {
+            let mut claims = self.claims.lock();
+            claims.retain(|claim| claim.strong_count() > 0);
+            let claim: Weak<dyn Sweep> = Arc::downgrade(&(Arc::clone(&slot) as Arc<dyn Sweep>));
+            claims.push(claim);
+        }
         let job = Work::new(kind, op, run, Arc::clone(&slot));
         queue.jobs.push_back(Box::new(job));
         drop(queue);
@@ -207,22 +225,30 @@ impl Shared {
             None => batch.into_iter().for_each(|job| refuse(job, self)),
         }
         let mut after = after.into_iter();
-        if let Some(mut database) = database.take_if(|_| closing.is_some())
-            && let Some(mut close) = after.next()
-        {
-            // What was claimed for nobody is given back before the door is shut.
-            loop {
-                let own = self.take_batch();
-                if own.is_empty() {
-                    break;
-                }
-                database.run_batch(own, self);
+        let Some(mut close) = after.next() else {
+            return;
+        };
+        let Some(mut open) = database.take() else {
+            refuse(close, self);
+            return after.for_each(|job| refuse(job, self));
+        };
+        // Behind the close stand only jobs of our own: events that are given back.
+        open.run_batch(after.collect(), self);
+        self.claims
+            .lock()
+            .drain(..)
+            .filter_map(|claim| claim.upgrade())
+            .for_each(|claim| claim.sweep(self));
+        loop {
+            let own = self.take_batch();
+            if own.is_empty() {
+                break;
             }
-            let ran = close.run(&mut database);
-            database.close();
-            close.finish(ran, self);
+            open.run_batch(own, self);
         }
-        after.for_each(|job| refuse(job, self));
+        let ran = close.run(&mut open);
+        open.close();
+        close.finish(ran, self);
     }
 
     fn run(self: Arc<Self>) {
@@ -248,7 +274,8 @@ fn refuse(job: Box<dyn Job>, writer: &Arc<Shared>) {
     job.finish(Err(error), writer);
 }
 
-fn closed(op: Op) -> Error {
+/// The answer to whatever comes after the close.
+pub(crate) fn closed(op: Op) -> Error {
     Error::new(ErrorKind::Closed, op)
         .because("the channel was shut down; open a new one")
         .in_backend(BACKEND)

@@ -25,6 +25,10 @@ impl AloneHolds {
         self.count.store(holds.len(), Ordering::SeqCst);
     }
 
+    pub(crate) fn contains(&self, token: &HoldToken) -> bool {
+        self.count.load(Ordering::SeqCst) > 0 && self.lock().contains_key(token)
+    }
+
     /// The holding was settled.
     pub(crate) fn remove(&self, token: &HoldToken) {
         self.change(|holds| holds.remove(token).is_some());

@@ -146,8 +146,8 @@ impl<S: QueueStore> Backend for QueueBackend<S> {
         if self.engine.closer.is_closed() {
             return Pending::ready(Ok(()));
         }
-        self.engine.close_consumers();
         self.engine.closer.close();
+        self.engine.close_consumers();
         self.engine.meter.add(Count::Shutdown, 1);
         self.engine.store.close()
     }
@@ -189,9 +189,10 @@ impl<S: QueueStore> Admin for QueueBackend<S> {
 }
 
 impl<S: QueueStore> Drop for QueueBackend<S> {
-    /// Ends the background tasks; consumers that still live go on until they are dropped.
+    /// Ends the background tasks, and the consumers that still live.
     fn drop(&mut self) {
         self.engine.closer.close();
+        self.engine.close_consumers();
     }
 }
 

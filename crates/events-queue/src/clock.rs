@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use events_core::Timestamp;
 
+/// Less is no jump: a busy machine may pause between the looks at the two clocks.
+const LEAST_JUMP: Duration = Duration::from_secs(1);
+
 /// The host's wall clock, which a test may move; clones share it.
 ///
 /// It notices when the wall clock jumps against the steady one. A jump ahead makes every lease
@@ -77,7 +80,7 @@ impl Clock {
             Some(last) => {
                 let passed = i64::try_from((steady - last.steady).as_micros()).unwrap_or(i64::MAX);
                 let jump = (micros - last.micros - passed).unsigned_abs();
-                if u128::from(jump) > lease.as_micros() / 2 {
+                if u128::from(jump) > (lease / 2).max(LEAST_JUMP).as_micros() {
                     tracing::warn!(
                         jump_micros = jump,
                         "the clock jumped; ended leases wait for one lease"

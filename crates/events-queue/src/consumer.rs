@@ -43,7 +43,7 @@ pub(crate) enum Step {
     /// Ask the table.
     Claim,
     /// Renew this one before it is handed over: less than half its lease is left.
-    Renew(Held),
+    Renew(HoldToken, EventId),
     /// Sleep until the listener is told or the time is over.
     Wait(EventListener, Duration),
 }
@@ -76,17 +76,23 @@ impl<S: QueueStore> Consumer<S> {
     /// What to do now.
     pub(crate) fn next_step(&mut self) -> Step {
         if self.closer.is_closed() {
-            self.engine.release(&self.buffer);
+            self.release();
             return Step::Ended;
         }
         loop {
-            let front = self.buffer.lock().pop_front();
-            let Some(held) = front else { break };
-            let left = held.until.saturating_duration_since(Instant::now());
+            let mut buffer = self.buffer.lock();
+            let Some(front) = buffer.front() else { break };
+            let left = front.until.saturating_duration_since(Instant::now());
             if left < self.engine.config.lease / 2 {
-                return Step::Renew(held);
+                let step = Step::Renew(front.row.token, front.row.event_id);
+                drop(buffer);
+                // After a failed renewal there is a pause first.
+                let pause = self.idle.take();
+                return pause.map_or(step, |(mark, at_most)| Step::Wait(mark, at_most));
             }
-            if let Some(message) = self.hand_over(held) {
+            let held = buffer.pop_front();
+            drop(buffer);
+            if let Some(message) = held.and_then(|held| self.hand_over(held)) {
                 return Step::Event(message);
             }
         }
@@ -106,7 +112,7 @@ impl<S: QueueStore> Consumer<S> {
     pub(crate) fn claim(&mut self) -> (Mark, Asked, Pending<Claimed>) {
         self.size.drained(Instant::now());
         let mark = self.queue.bell.listen();
-        let (asked, claim) = self.start_claim(self.size.get());
+        let (asked, claim) = self.start_claim(self.size.get(), true);
         (mark, asked, claim)
     }
 
@@ -120,16 +126,18 @@ impl<S: QueueStore> Consumer<S> {
             return None;
         }
         self.size.drained(Instant::now());
-        let (asked, mut claim) = self.start_claim(self.size.get() - left.min(self.size.get() - 1));
+        let (asked, mut claim) =
+            self.start_claim(self.size.get() - left.min(self.size.get() - 1), false);
         claim.start();
         Some((asked, claim))
     }
 
-    fn start_claim(&mut self, limit: usize) -> (Asked, Pending<Claimed>) {
+    fn start_claim(&mut self, limit: usize, suspects: bool) -> (Asked, Pending<Claimed>) {
         self.more = false;
         let claim = Claim {
             queue_id: self.queue.id,
             limit,
+            suspects,
             lease: self.engine.config.lease,
             max_attempts: self.engine.config.max_attempts,
         };
@@ -195,33 +203,28 @@ impl<S: QueueStore> Consumer<S> {
         error
     }
 
-    /// The lease of an event was to be renewed before its hand-over.
-    pub(crate) fn renewal(&self, held: &Held) -> Pending<Vec<Outcome>> {
+    /// Starts to renew the lease of an event before its hand-over; it stays in the buffer.
+    pub(crate) fn renewal(&self, token: HoldToken, event_id: EventId) -> Pending<Vec<Outcome>> {
+        let verdict = StoreVerdict::Extend(self.engine.config.lease);
         self.engine.store.settle(vec![StoreSettlement {
-            token: held.row.token,
-            event_id: held.row.event_id,
-            verdict: StoreVerdict::Extend(self.engine.config.lease),
+            token,
+            event_id,
+            verdict,
         }])
     }
 
-    /// A renewed event goes back to the front; one that could not be renewed is dropped and comes
-    /// back when its lease has ended.
+    /// An event that could not be renewed, because its hold is lost, is dropped.
     pub(crate) fn renewed(
         &mut self,
-        mut held: Held,
+        token: HoldToken,
         asked: Instant,
         answer: Result<Vec<Outcome>>,
     ) -> Result<()> {
-        match answer {
-            Ok(outcomes) if outcomes.first() == Some(&Outcome::Recorded) => {
-                held.until = asked + self.engine.config.lease;
-                held.row.lease_expires_at = Timestamp::now() + self.engine.config.lease;
-                self.buffer.lock().push_front(held);
-                Ok(())
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.failed(error)),
-        }
+        let outcomes = answer.map_err(|error| self.failed(error))?;
+        let recorded = outcomes.first() == Some(&Outcome::Recorded);
+        self.engine
+            .note_renewal(&self.buffer, &token, asked, recorded);
+        Ok(())
     }
 
     /// Decodes an event. One that is no JSON, or has expired since it was claimed, becomes a dead
@@ -262,6 +265,11 @@ impl<S: QueueStore> Consumer<S> {
                 verdict,
             }])
             .detach();
+    }
+
+    /// Gives back what was not handed over.
+    pub(crate) fn release(&self) {
+        self.engine.release(&self.buffer);
     }
 
     /// A wait was left early and goes on at the next call.

@@ -5,21 +5,23 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
-use events_core::{Closer, EventMessage, Next, Pending, Result, Subscription, block_on_until};
+use events_core::{
+    Closer, EventMessage, HoldToken, Next, Pending, Result, Subscription, block_on_until,
+};
 use futures_core::Stream;
 use tokio::time::{Instant as TokioInstant, Sleep};
 
 use crate::consumer::{Asked, Consumer, Step};
-use crate::prefetch::Held;
 use crate::wakes::Mark;
 use crate::{Claimed, Outcome, QueueStore};
 
 /// A consumer and what it is waiting for.
 #[derive(Debug)]
 pub(crate) struct ConsumerStream<S: QueueStore> {
-    consumer: Consumer<S>,
+    // Dropped before the consumer, which may be the last to hold the store.
     claim: Option<(Option<Mark>, Asked, Pending<Claimed>)>,
-    renewal: Option<(Option<Held>, Instant, Pending<Vec<Outcome>>)>,
+    renewal: Option<(HoldToken, Instant, Pending<Vec<Outcome>>)>,
+    consumer: Consumer<S>,
     wait: Option<(EventListener, Pin<Box<Sleep>>)>,
     closing: Option<EventListener>,
     ended: bool,
@@ -47,13 +49,13 @@ impl<S: QueueStore> ConsumerStream<S> {
             self.wait = None;
             self.consumer.woken(rung);
         }
-        if let Some((held, asked, renewal)) = &mut self.renewal {
+        if let Some((token, asked, renewal)) = &mut self.renewal {
             let Poll::Ready(answer) = Pin::new(renewal).poll(cx) else {
                 return Poll::Pending;
             };
-            let (held, asked) = (held.take().expect("it is taken once"), *asked);
+            let (token, asked) = (*token, *asked);
             self.renewal = None;
-            self.consumer.renewed(held, asked, answer)?;
+            self.consumer.renewed(token, asked, answer)?;
         }
         if let Some((mark, asked, claim)) = &mut self.claim
             && let Poll::Ready(answer) = Pin::new(claim).poll(cx)
@@ -87,9 +89,9 @@ impl<S: QueueStore> ConsumerStream<S> {
                     let deadline = TokioInstant::now() + at_most.min(Duration::from_secs(3600));
                     self.wait = Some((listener, Box::pin(tokio::time::sleep_until(deadline))));
                 }
-                Step::Renew(held) => {
-                    let renewal = self.consumer.renewal(&held);
-                    self.renewal = Some((Some(held), Instant::now(), renewal));
+                Step::Renew(token, id) => {
+                    let renewal = self.consumer.renewal(token, id);
+                    self.renewal = Some((token, Instant::now(), renewal));
                 }
                 Step::Claim if self.claim.is_some() => return Poll::Pending,
                 Step::Claim => {
@@ -102,7 +104,7 @@ impl<S: QueueStore> ConsumerStream<S> {
 
     /// An error that time may cure is an item; any other is the last one.
     fn report<T>(&mut self, error: events_core::Error) -> Poll<Option<Result<T>>> {
-        self.ended = !error.stream_continues();
+        self.note_end(&error);
         Poll::Ready(Some(Err(error)))
     }
 
@@ -148,7 +150,7 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
         }
         loop {
             if let Err(error) = self.finish_claim() {
-                self.ended = !error.stream_continues();
+                self.note_end(&error);
                 return Next::Event(Err(error));
             }
             match self.consumer.next_step() {
@@ -165,10 +167,11 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
                     }
                     self.block(listener, until, at_most);
                 }
-                Step::Renew(held) => {
+                Step::Renew(token, id) => {
                     let asked = Instant::now();
-                    let answer = self.consumer.renewal(&held).wait();
-                    if let Err(error) = self.consumer.renewed(held, asked, answer) {
+                    let answer = self.consumer.renewal(token, id).wait();
+                    if let Err(error) = self.consumer.renewed(token, asked, answer) {
+                        self.note_end(&error);
                         return Next::Event(Err(error));
                     }
                 }
@@ -186,6 +189,14 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
 }
 
 impl<S: QueueStore> ConsumerStream<S> {
+    /// An error that ends the stream gives back what was not handed over.
+    fn note_end(&mut self, error: &events_core::Error) {
+        if !error.stream_continues() {
+            self.ended = true;
+            self.consumer.release();
+        }
+    }
+
     fn finish_claim(&mut self) -> Result<()> {
         match self.claim.take() {
             Some((mark, asked, claim)) => self.consumer.claimed(mark, asked, claim.wait()),

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::Instant;
 
 use event_listener::Event;
 use events_core::telemetry::Meter;
-use events_core::{ChannelName, Closer, Error, ErrorKind, GroupName, Op, Result};
+use events_core::{
+    ChannelName, Closer, Error, ErrorKind, GroupName, HoldToken, Op, Result, Timestamp,
+};
 
 use crate::alone::AloneHolds;
 use crate::prefetch::{Buffer, Held};
@@ -169,10 +172,34 @@ impl<S: QueueStore> Engine<S> {
         let release = |held: Held| StoreSettlement {
             token: held.row.token,
             event_id: held.row.event_id,
-            verdict: StoreVerdict::Release,
+            verdict: StoreVerdict::Release {
+                suspect: self.alone.contains(&held.row.token),
+            },
         };
         self.store
             .settle(held.into_iter().map(release).collect())
             .detach();
+    }
+
+    /// Notes what became of the renewal of an event that waits in a buffer.
+    pub(crate) fn note_renewal(
+        &self,
+        buffer: &Buffer,
+        token: &HoldToken,
+        asked: Instant,
+        recorded: bool,
+    ) {
+        let mut buffer = buffer.lock();
+        let Some(at) = buffer.iter().position(|held| held.row.token == *token) else {
+            return;
+        };
+        if recorded {
+            buffer[at].until = asked + self.config.lease;
+            buffer[at].row.lease_expires_at = Timestamp::now() + self.config.lease;
+            self.alone.extend(token, self.config.lease);
+        } else {
+            buffer.remove(at);
+            self.alone.remove(token);
+        }
     }
 }

@@ -207,7 +207,11 @@ impl Tables {
             .collect();
         ready.sort_by_key(|row| (-i32::from(row.token.priority), row.token.row));
         let alone = ready.first().is_some_and(|row| row.state == State::Suspect);
-        let limit = if alone { 1 } else { claim.limit };
+        let limit = match (alone, claim.suspects) {
+            (true, true) => 1,
+            (true, false) => 0,
+            (false, _) => claim.limit,
+        };
         let taken = ready
             .into_iter()
             .take(limit)
@@ -292,8 +296,12 @@ impl Tables {
                 row.state = State::Leased;
                 row.lease_until = now + by;
             }
-            StoreVerdict::Release => {
-                row.state = State::Ready;
+            StoreVerdict::Release { suspect } => {
+                row.state = if suspect {
+                    State::Suspect
+                } else {
+                    State::Ready
+                };
                 row.token.attempts -= 1;
             }
         }

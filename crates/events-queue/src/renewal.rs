@@ -3,8 +3,6 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use events_core::Timestamp;
-
 use crate::engine::Engine;
 use crate::prefetch::Buffer;
 use crate::{Outcome, QueueStore, StoreSettlement, StoreVerdict};
@@ -47,18 +45,8 @@ async fn renew<S: QueueStore>(engine: &Arc<Engine<S>>, buffer: &Buffer) {
     let tokens: Vec<_> = due.iter().map(|settlement| settlement.token).collect();
     match engine.store.settle(due).await {
         Ok(outcomes) => {
-            let expires_at = Timestamp::now() + lease;
-            let mut buffer = buffer.lock();
-            for (token, outcome) in tokens.into_iter().zip(outcomes) {
-                let Some(at) = buffer.iter().position(|held| held.row.token == token) else {
-                    continue;
-                };
-                if outcome == Outcome::Recorded {
-                    buffer[at].until = now + lease;
-                    buffer[at].row.lease_expires_at = expires_at;
-                } else {
-                    buffer.remove(at);
-                }
+            for (token, outcome) in tokens.iter().zip(outcomes) {
+                engine.note_renewal(buffer, token, now, outcome == Outcome::Recorded);
             }
         }
         Err(error) => tracing::warn!(%error, "leases of prefetched events were not renewed"),

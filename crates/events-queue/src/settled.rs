@@ -5,14 +5,17 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use events_core::{HoldToken, Settled};
+use events_core::{EventId, HoldToken, Settled};
 
 /// More than this many tokens are not remembered; older ones are answered from the table.
 const CAPACITY: usize = 65_536;
 /// How long a token is remembered after its lease can have ended.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Tokens that this process has settled.
+/// Rows are reused once they are deleted, so a token alone would not do.
+pub(crate) type Key = (HoldToken, EventId);
+
+/// Holdings that this process has settled.
 #[derive(Debug)]
 pub(crate) struct SettledMemory {
     keep: Duration,
@@ -21,8 +24,8 @@ pub(crate) struct SettledMemory {
 
 #[derive(Debug, Default)]
 struct Inner {
-    verdicts: HashMap<HoldToken, Settled>,
-    order: VecDeque<(Instant, HoldToken)>,
+    verdicts: HashMap<Key, Settled>,
+    order: VecDeque<(Instant, Key)>,
 }
 
 impl SettledMemory {
@@ -35,9 +38,8 @@ impl SettledMemory {
 
     /// Notes a final verdict when it is sent; answers the one that was noted before, which stands.
     ///
-    /// If the store then fails the note does no harm: it is read only where the store says that
-    /// the holding is gone.
-    pub(crate) fn note(&self, token: HoldToken, verdict: Settled) -> Option<Settled> {
+    /// If it then turns out not to be recorded it has to be forgotten.
+    pub(crate) fn note(&self, token: Key, verdict: Settled) -> Option<Settled> {
         let now = Instant::now();
         let mut inner = self.lock();
         while let Some((at, oldest)) = inner.order.front().copied() {
@@ -58,12 +60,12 @@ impl SettledMemory {
     }
 
     /// The verdict that was sent for this token.
-    pub(crate) fn recall(&self, token: &HoldToken) -> Option<Settled> {
+    pub(crate) fn recall(&self, token: &Key) -> Option<Settled> {
         self.lock().verdicts.get(token).copied()
     }
 
-    /// The verdict was not recorded, because the holding had been lost.
-    pub(crate) fn forget(&self, token: &HoldToken) {
+    /// The verdict was not recorded.
+    pub(crate) fn forget(&self, token: &Key) {
         self.lock().verdicts.remove(token);
     }
 
@@ -76,15 +78,16 @@ impl SettledMemory {
 mod tests {
     use super::*;
 
-    fn token(row: i64) -> HoldToken {
-        HoldToken {
+    fn token(row: i64) -> Key {
+        let hold = HoldToken {
             queue_id: 1,
             row,
             fence: 1,
             priority: 0,
             attempts: 1,
             keyed: false,
-        }
+        };
+        (hold, EventId::from_bytes([0; 16]))
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Verdicts: policy decided, sent to the store, and the answer put in the caller's words.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use events_core::telemetry::Count;
 use events_core::{
@@ -38,11 +37,22 @@ impl<S: QueueStore> Engine<S> {
                     .in_backend(self.store.name()))));
                 continue;
             };
-            let verdict = store_verdict(&self.config, &token, settlement.verdict);
+            let verdict = store_verdict(
+                &self.config,
+                &token,
+                settlement.verdict,
+                self.alone.contains(&token),
+            );
+            // Whoever waits for an event claimed alone need not wait for the answer to this.
+            match &verdict {
+                StoreVerdict::Extend(by) => self.alone.extend(&token, *by),
+                _ => self.alone.remove(&token),
+            }
+            let key = (token, settlement.event_id);
             let earlier = match &verdict {
-                StoreVerdict::Ack => self.settled.note(token, Settled::AlreadyAcked),
-                StoreVerdict::Extend(_) => self.settled.recall(&token),
-                _ => self.settled.note(token, Settled::AlreadyNacked),
+                StoreVerdict::Ack => self.settled.note(key, Settled::AlreadyAcked),
+                StoreVerdict::Extend(_) => self.settled.recall(&key),
+                _ => self.settled.note(key, Settled::AlreadyNacked),
             };
             answers.push(None);
             kinds.push(SentTo {
@@ -62,7 +72,13 @@ impl<S: QueueStore> Engine<S> {
         }
         let engine = Arc::clone(self);
         self.store.settle(sent).then(move |outcomes| {
-            let mut outcomes = kinds.into_iter().zip(outcomes?);
+            let outcomes = outcomes.inspect_err(|_| {
+                // Nothing of it was recorded, so a repeat must not be told that it was.
+                for to in kinds.iter().filter(|to| to.earlier.is_none()) {
+                    engine.settled.forget(&(to.token, to.event_id));
+                }
+            })?;
+            let mut outcomes = kinds.into_iter().zip(outcomes);
             let answer = |done: Option<Result<Settled>>| {
                 done.or_else(|| {
                     outcomes
@@ -76,10 +92,6 @@ impl<S: QueueStore> Engine<S> {
 
     fn answer(&self, to: &SentTo, outcome: Outcome) -> Result<Settled> {
         let SentTo { token, sent, .. } = to;
-        match sent {
-            Sent::Extend(by) if outcome == Outcome::Recorded => self.alone.extend(token, *by),
-            _ => self.alone.remove(token),
-        }
         match outcome {
             Outcome::Recorded => {
                 self.with_meter(token.queue_id, |meter| sent.counts().iter().for_each(|count| meter.add(*count, 1)));
@@ -89,7 +101,7 @@ impl<S: QueueStore> Engine<S> {
             Outcome::AlreadyNacked => Ok(Settled::AlreadyNacked),
             // The row is not as this holding left it: if we settled it ourselves, say so.
             Outcome::Gone => to.earlier.ok_or_else(|| {
-                self.settled.forget(token);
+                self.settled.forget(&(*token, to.event_id));
                 self.with_meter(token.queue_id, |meter| meter.add(Count::HoldLost, 1));
                 Error::new(ErrorKind::HoldLost, sent.op())
                     .because(format!(
@@ -117,7 +129,7 @@ enum Sent {
     Ack,
     Nack,
     Dead,
-    Extend(Duration),
+    Extend,
     Release,
 }
 
@@ -127,8 +139,8 @@ impl Sent {
             StoreVerdict::Ack => Self::Ack,
             StoreVerdict::Retry { .. } => Self::Nack,
             StoreVerdict::Dead { .. } => Self::Dead,
-            StoreVerdict::Extend(by) => Self::Extend(*by),
-            StoreVerdict::Release => Self::Release,
+            StoreVerdict::Extend(_) => Self::Extend,
+            StoreVerdict::Release { .. } => Self::Release,
         }
     }
 
@@ -137,14 +149,14 @@ impl Sent {
             Self::Ack => &[Count::Ack],
             Self::Nack => &[Count::Nack],
             Self::Dead => &[Count::Nack, Count::Dead],
-            Self::Extend(_) | Self::Release => &[],
+            Self::Extend | Self::Release => &[],
         }
     }
 
     fn op(self) -> Op {
         match self {
             Self::Ack => Op::Ack,
-            Self::Extend(_) => Op::Extend,
+            Self::Extend => Op::Extend,
             Self::Nack | Self::Dead | Self::Release => Op::Nack,
         }
     }
@@ -163,6 +175,7 @@ pub(crate) fn store_verdict(
     config: &QueueConfig,
     token: &HoldToken,
     verdict: Verdict,
+    suspect: bool,
 ) -> StoreVerdict {
     match verdict {
         Verdict::Ack => StoreVerdict::Ack,
@@ -187,7 +200,7 @@ pub(crate) fn store_verdict(
             }
             StoreVerdict::Retry { after, error }
         }
-        _ => StoreVerdict::Release,
+        _ => StoreVerdict::Release { suspect },
     }
 }
 
@@ -211,6 +224,7 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn token(attempts: u32) -> HoldToken {
         HoldToken {
@@ -236,7 +250,12 @@ mod tests {
             max_attempts: 3,
             ..QueueConfig::default()
         };
-        let second = store_verdict(&config, &token(2), nack(RetryAfter::Delay(Duration::ZERO)));
+        let second = store_verdict(
+            &config,
+            &token(2),
+            nack(RetryAfter::Delay(Duration::ZERO)),
+            false,
+        );
         assert!(matches!(
             second,
             StoreVerdict::Retry {
@@ -245,7 +264,7 @@ mod tests {
             }
         ));
         for retry in [RetryAfter::Policy, RetryAfter::Delay(Duration::ZERO)] {
-            let third = store_verdict(&config, &token(3), nack(retry));
+            let third = store_verdict(&config, &token(3), nack(retry), false);
             assert!(matches!(
                 third,
                 StoreVerdict::Dead {
@@ -254,7 +273,7 @@ mod tests {
                 }
             ));
         }
-        let never = store_verdict(&config, &token(1), nack(RetryAfter::Never));
+        let never = store_verdict(&config, &token(1), nack(RetryAfter::Never), false);
         assert!(matches!(
             never,
             StoreVerdict::Dead {

@@ -89,6 +89,8 @@ pub struct Claim {
     pub queue_id: i64,
     /// The most events wanted, at least 1.
     pub limit: usize,
+    /// Whether an event whose lease had ended may be taken, alone.
+    pub suspects: bool,
     /// How long they are held.
     pub lease: Duration,
     /// Events whose lease ended after this many claims become dead letters.
@@ -158,7 +160,10 @@ pub enum StoreVerdict {
     /// Hold it for this long from now.
     Extend(Duration),
     /// Give it back; the attempt is not counted.
-    Release,
+    Release {
+        /// It was claimed alone, and will be again.
+        suspect: bool,
+    },
 }
 
 /// Why an event was given up.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use event_listener::{Event, EventListener};
+use event_listener::{Event, EventListener, IntoNotification as _};
 use events_core::ChannelName;
 
 /// One bell for each queue that has, or had, a consumer in this process.
@@ -46,7 +46,7 @@ impl Wakes {
     pub fn ring_channel(&self, channel: &ChannelName, events: usize) {
         let bells = self.0.read().unwrap_or_else(PoisonError::into_inner);
         for bell in bells.by_channel.get(channel).into_iter().flatten() {
-            bell.notify(events);
+            bell.notify(events.additional());
         }
     }
 
@@ -54,7 +54,7 @@ impl Wakes {
     pub fn ring_queue(&self, queue_id: i64, events: usize) {
         let bells = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(bell) = bells.by_queue.get(&queue_id) {
-            bell.notify(events);
+            bell.notify(events.additional());
         }
     }
 

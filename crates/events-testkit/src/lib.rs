@@ -41,6 +41,7 @@ macro_rules! each_case {
                 a_delayed_event_is_invisible_until_due higher_priority_first
                 an_id_published_twice_is_stored_once an_expired_event_becomes_a_dead_letter
                 an_event_that_expires_in_the_buffer_is_not_delivered
+                many_expired_events_are_not_delivered
                 bad_input_is_refused_with_value_and_rule channels_are_separate
                 first_deliveries_follow_the_order_of_publishing;
             settle: nack_brings_it_back attempts_count_claims an_ack_is_recorded_once
@@ -48,7 +49,8 @@ macro_rules! each_case {
                 an_expired_hold_that_nobody_overtook_is_recorded
                 an_overtaken_hold_changes_nothing never_makes_a_dead_letter
                 retention_zero_deletes_on_ack acked_events_go_after_retention
-                extend_keeps_the_hold a_receipt_of_another_database_changes_nothing;
+                extend_keeps_the_hold a_receipt_of_another_database_changes_nothing
+                a_lost_hold_is_not_mistaken_for_an_earlier_event a_requeued_event_has_a_new_hold;
             lease: an_ended_lease_brings_the_event_back dropping_a_stream_counts_no_attempt
                 a_slow_handler_runs_once a_poison_event_dies_while_others_flow
                 an_event_whose_lease_ended_is_claimed_alone prefetched_events_stay_held;
@@ -62,7 +64,7 @@ macro_rules! each_case {
             admin: stats_count_each_state dead_letters_are_listed_requeued_and_purged
                 health_names_the_database telemetry_counts_one_publish_and_one_ack;
             close: a_closed_stream_ends_at_once shutdown_ends_waits_and_refuses_calls
-                shutdown_is_idempotent;
+                shutdown_is_idempotent shutdown_gives_back_what_was_not_handed_over;
             blocking: the_same_lifecycle the_same_attempts_and_outcomes
                 a_listener_thread_shares_the_database close_from_another_thread_ends_a_wait
                 refused_inside_a_runtime;

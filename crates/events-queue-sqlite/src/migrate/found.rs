@@ -48,6 +48,7 @@ const TABLES: [(&str, &[&str]); 4] = [
             "event_id",
             "priority",
             "attempts",
+            "lease_token",
             "keyed",
             "requeues",
             "reason",

@@ -57,3 +57,31 @@ pub async fn shutdown_is_idempotent(harness: Harness) -> Result<Outcome> {
     channel.shutdown().await?;
     pass()
 }
+
+/// What was claimed ahead for a stream that is still alive is given back by shutdown, uncounted.
+pub async fn shutdown_gives_back_what_was_not_handed_over(harness: Harness) -> Result<Outcome> {
+    if !harness.several_channels() {
+        return Ok(Outcome::Skipped(
+            "a second channel cannot see this database",
+        ));
+    }
+    let channel = harness.open(|c| c.lease(NEVER).prefetch(8)).await?;
+    for n in 0..30 {
+        channel.publish("orders", n).await?;
+    }
+    let mut events = channel.iter_events("orders").await?;
+    let mut held = Vec::new();
+    // Past half a batch, so that the next one is being claimed.
+    for _ in 0..6 {
+        held.push(crate::next(&mut events).await);
+    }
+    channel.health().await?; // the claim that was started is through by now
+    channel.shutdown().await?;
+    let other = harness.open(|c| c.lease(NEVER)).await?;
+    let stats = other.stats("orders").await?.total();
+    assert_eq!((stats.ready, stats.leased), (24, 6), "{stats:?}");
+    let mut rest = other.iter_events("orders").await?;
+    assert_eq!(crate::next(&mut rest).await.attempts, 1);
+    drop(events);
+    pass()
+}

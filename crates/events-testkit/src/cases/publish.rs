@@ -250,6 +250,27 @@ pub async fn an_expired_event_becomes_a_dead_letter(harness: Harness) -> Result<
     pass()
 }
 
+/// Nor are a thousand of them, however few are put away at a time.
+pub async fn many_expired_events_are_not_delivered(harness: Harness) -> Result<Outcome> {
+    let channel = harness
+        .open(|c| c.poll_interval(Duration::from_secs(60)))
+        .await?;
+    if !channel.capabilities().expires {
+        return Ok(Outcome::Skipped("this backend has no expiry"));
+    }
+    let stale = || PublishOptions::new().expires_in(Duration::from_millis(1));
+    let batch = (0..1200).map(|n| NewEvent::new("orders", n).options(stale()));
+    channel.publish_many(batch).await?;
+    channel
+        .publish_with("orders", "fresh", PublishOptions::new().priority(-1))
+        .await?;
+    tokio::time::sleep(Duration::from_millis(5)).await; // the expiry itself
+    let mut events = channel.iter_events("orders").await?;
+    assert_eq!(next(&mut events).await.payload, "fresh");
+    assert_eq!(channel.stats("orders").await?.total().leased, 1);
+    pass()
+}
+
 /// Nor is one delivered that expires after it was claimed ahead, while another is handled.
 pub async fn an_event_that_expires_in_the_buffer_is_not_delivered(
     harness: Harness,

@@ -223,3 +223,39 @@ pub async fn a_receipt_of_another_database_changes_nothing(harness: Harness) -> 
     assert_eq!(here.ack(&message).await?, Settled::Recorded);
     pass()
 }
+
+/// Rows are reused once they are deleted: a lost hold is not taken for that of an earlier event.
+pub async fn a_lost_hold_is_not_mistaken_for_an_earlier_event(harness: Harness) -> Result<Outcome> {
+    let channel = harness
+        .open(|c| c.lease(LEASE).retention(Duration::ZERO))
+        .await?;
+    let mut first = channel.iter_events("orders").await?;
+    channel.publish("orders", "acked").await?;
+    let message = next(&mut first).await;
+    assert_eq!(channel.ack(&message).await?, Settled::Recorded);
+    channel.publish("orders", "lost").await?;
+    let old = next(&mut first).await;
+    let mut second = channel.iter_events("orders").await?;
+    let new = next(&mut second).await;
+    assert_eq!(new.event_id, old.event_id);
+    fails_with(channel.ack(&old).await, ErrorKind::HoldLost);
+    assert_eq!(channel.ack(&new).await?, Settled::Recorded);
+    pass()
+}
+
+/// A hold from before an event died does not reach the one after it was put back.
+pub async fn a_requeued_event_has_a_new_hold(harness: Harness) -> Result<Outcome> {
+    let channel = harness.open(|c| c.lease(LEASE).max_attempts(1)).await?;
+    channel.publish("orders", 1).await?;
+    let mut first = channel.iter_events("orders").await?;
+    let old = next(&mut first).await;
+    let admin = channel.admin().expect("durable");
+    let mut second = channel.iter_events("orders").await?;
+    nothing_within(&mut second, LEASE * 2).await; // its only attempt ends with its lease
+    assert_eq!(admin.requeue("orders".try_into()?, None).await?, 1);
+    let new = next(&mut second).await;
+    assert_eq!(new.event_id, old.event_id);
+    fails_with(channel.ack(&old).await, ErrorKind::HoldLost);
+    assert_eq!(channel.ack(&new).await?, Settled::Recorded);
+    pass()
+}
