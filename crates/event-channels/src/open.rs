@@ -109,7 +109,7 @@ mod sqlite {
     use super::*;
     use crate::config::Database;
     use events_core::Timestamp;
-    use events_queue_sqlite::{Connection, Location, SqliteConfig, connect, migrate};
+    use events_queue_sqlite::{Location, SqliteConfig, connect, look, migrate};
 
     fn settings(config: &EventsConfig) -> Result<SqliteConfig> {
         let mut settings = match config.database() {
@@ -134,25 +134,20 @@ mod sqlite {
     }
 
     pub(super) fn down(config: &EventsConfig) -> Result<Vec<String>> {
-        let mut connection = look(config)?;
-        migrate::down(&mut connection, &config.table()?)
+        let settings = settings(config)?;
+        // A file that does not exist has no tables, and is not made to find that out.
+        if matches!(&settings.location, Location::File(path) if !path.exists()) {
+            return Ok(Vec::new());
+        }
+        migrate::down(&mut connect(&settings)?, &config.table()?)
     }
 
     pub(super) fn status(config: &EventsConfig) -> Result<Vec<MigrationStatus>> {
-        migrate::status(&look(config)?, &config.table()?)
+        migrate::status(&look(&settings(config)?)?, &config.table()?)
     }
 
     pub(super) fn dry_run(config: &EventsConfig, direction: Direction) -> Result<String> {
-        migrate::dry_run(&look(config)?, &config.table()?, direction)
-    }
-
-    /// A file that does not exist is as good as an empty database, and stays away.
-    fn look(config: &EventsConfig) -> Result<Connection> {
-        let mut settings = settings(config)?;
-        if matches!(&settings.location, Location::File(path) if !path.exists()) {
-            settings.location = Location::Memory;
-        }
-        connect(&settings)
+        migrate::dry_run(&look(&settings(config)?)?, &config.table()?, direction)
     }
 }
 

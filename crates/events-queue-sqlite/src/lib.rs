@@ -39,6 +39,6 @@ mod ticket;
 mod writer;
 
 pub use config::{Location, SqliteConfig};
-pub use open::{connect, open};
+pub use open::{connect, look, open};
 pub use rusqlite::Connection;
 pub use store::SqliteStore;

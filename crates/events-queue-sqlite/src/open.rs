@@ -66,13 +66,31 @@ pub fn open(config: SqliteConfig, runtime: &Handle) -> Result<QueueBackend<Sqlit
 /// # Errors
 /// As [`open`], except for the schema.
 pub fn connect(config: &SqliteConfig) -> Result<Connection> {
-    connect_checked(config).map_err(|error| match &config.location {
-        Location::File(path) => {
-            let detail = format!("{}: {}", path.display(), error.detail().unwrap_or_default());
-            error.because(detail)
-        }
-        Location::Memory => error,
-    })
+    connect_checked(config).map_err(|error| located(config, error))
+}
+
+/// Makes a connection that changes nothing, not even the journal mode. A file that does not exist
+/// looks like an empty database, and is not created.
+///
+/// # Errors
+/// As [`connect`], except that a file which cannot be written is no error.
+pub fn look(config: &SqliteConfig) -> Result<Connection> {
+    let looked = || {
+        let connection = match &config.location {
+            // Not opened read-only: a write-ahead log that a crash left must be read through.
+            Location::File(path) if path.exists() => open_existing(path)?,
+            Location::File(_) | Location::Memory => Connection::open_in_memory().map_err(failed)?,
+        };
+        connection
+            .busy_timeout(config.busy_timeout)
+            .map_err(failed)?;
+        harden(&connection, config)?;
+        connection
+            .pragma_update(None, "query_only", true)
+            .map_err(failed)?;
+        Ok(connection)
+    };
+    looked().map_err(|error| located(config, error))
 }
 
 fn connect_checked(config: &SqliteConfig) -> Result<Connection> {
@@ -111,8 +129,23 @@ fn connect_checked(config: &SqliteConfig) -> Result<Connection> {
     Ok(connection)
 }
 
+/// The error with the file's name in it.
+fn located(config: &SqliteConfig, error: Error) -> Error {
+    match &config.location {
+        Location::File(path) => {
+            let detail = format!("{}: {}", path.display(), error.detail().unwrap_or_default());
+            error.because(detail)
+        }
+        Location::Memory => error,
+    }
+}
+
 fn open_file(path: &Path) -> Result<Connection> {
     create_private(path)?;
+    open_existing(path)
+}
+
+fn open_existing(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags).map_err(failed)
 }

@@ -110,9 +110,11 @@ impl EventsConfig {
             "max_attempts" => self.max_attempts(item.whole()?),
             "backoff_base" => self.backoff_base(item.duration()?),
             "backoff_max" => self.backoff_max(item.duration()?),
+            "handler_timeout" if item.is("none") => self.handler_timeout(None),
             "handler_timeout" => self.handler_timeout(item.duration()?),
             "auto_ack" => self.auto_ack(item.flag()?),
             "concurrency" => self.concurrency(item.whole()?),
+            "prefetch" if item.is("auto") => self.prefetch(None),
             "prefetch" => self.prefetch(item.whole::<usize>()?),
             "drain_deadline" => self.drain_deadline(item.duration()?),
             "max_payload_bytes" => self.max_payload_bytes(item.whole()?),
@@ -187,6 +189,11 @@ impl<'a> Item<'a> {
 
     fn text(&self) -> Result<&'a str> {
         self.value.as_str().ok_or_else(|| self.bad("a string"))
+    }
+
+    /// Whether it is the word that stands for the default.
+    fn is(&self, word: &str) -> bool {
+        self.value.as_str() == Some(word)
     }
 
     fn flag(&self) -> Result<bool> {
@@ -295,6 +302,12 @@ mod tests {
                 .to_string();
             assert!(error.contains("positive whole number"), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn words_that_stand_for_the_default() {
+        let words = config("prefetch = 'auto'\nhandler_timeout = 'none'").unwrap();
+        assert_eq!((words.prefetch, words.handler_timeout), (None, None));
     }
 
     #[test]

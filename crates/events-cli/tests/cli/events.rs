@@ -213,3 +213,20 @@ fn migrations() {
         &["--dry-run"],
     );
 }
+
+/// Looking leaves a database of somebody else as it was, its journal mode included.
+#[test]
+fn looking_at_migrations_changes_no_byte() {
+    let folder = folder();
+    let folder = folder.path();
+    let path = folder.join("events.db");
+    let database = Connection::open(&path).unwrap();
+    database.execute_batch("CREATE TABLE mine (a)").unwrap();
+    drop(database);
+    let before = fs::read(&path).unwrap();
+    lines(&run(folder, &["migrate", "status"]));
+    lines(&run(folder, &["migrate", "--dry-run"]));
+    lines(&run(folder, &["migrate", "down", "--dry-run"]));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+}

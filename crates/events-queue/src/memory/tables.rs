@@ -1,40 +1,29 @@
-//! The reference store: queue tables as plain vectors, for tests of the engine and as a model.
-//!
-//! Nothing is durable and every operation scans; clarity is its only aim.
+//! The tables of the reference store, and what a transaction does to them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use events_core::{
-    Capabilities, ChannelName, DeadLetter, EventId, FanOut, GroupName, GroupStats, HoldToken,
-    MAX_NAME_BYTES, Pending, SettlementMode, Stats, Timestamp, Wakes as WakeMode,
+    ChannelName, DeadLetter, EventId, GroupName, GroupStats, HoldToken, Stats, Timestamp,
 };
 
 use crate::{
-    Claim, Claimed, CleanUp, Clock, DeadReason, NewRow, Outcome, QueueStore, Registration, Row,
-    StoreSettlement, StoreVerdict, Wakes,
+    Claim, Claimed, Clock, DeadReason, NewRow, Outcome, Registration, Row, StoreSettlement,
+    StoreVerdict,
 };
 
-/// A queue in memory; clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryStore {
-    tables: Arc<Mutex<Tables>>,
-    wakes: Arc<Wakes>,
-}
-
 #[derive(Debug, Default)]
-struct Tables {
-    clock: Clock,
-    next_row: i64,
-    queues: Vec<(ChannelName, Option<GroupName>)>,
-    rows: Vec<Stored>,
-    dead: Vec<(i64, DeadLetter)>,
-    keys: HashMap<EventId, ()>,
+pub(super) struct Tables {
+    pub(super) clock: Clock,
+    pub(super) next_row: i64,
+    pub(super) queues: Vec<(ChannelName, Option<GroupName>)>,
+    pub(super) rows: Vec<Stored>,
+    pub(super) dead: Vec<(i64, DeadLetter)>,
+    pub(super) keys: HashMap<EventId, ()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Ready,
     Delayed,
     Suspect,
@@ -43,42 +32,28 @@ enum State {
 }
 
 #[derive(Debug, Clone)]
-struct Stored {
-    token: HoldToken,
-    state: State,
-    event: NewRow,
-    available_at: Timestamp,
-    lease_until: Timestamp,
-    expires_at: Option<Timestamp>,
-    created_at: Timestamp,
-    acked_at: Timestamp,
-    last_error: Option<String>,
-}
-
-impl MemoryStore {
-    /// An empty queue.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Moves the store's clock ahead, as a test of leases and delays wants it.
-    pub fn advance(&self, by: Duration) {
-        self.lock().clock.advance(by);
-        self.wakes.ring_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+pub(super) struct Stored {
+    pub(super) token: HoldToken,
+    pub(super) state: State,
+    pub(super) event: NewRow,
+    pub(super) available_at: Timestamp,
+    pub(super) lease_until: Timestamp,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) created_at: Timestamp,
+    pub(super) acked_at: Timestamp,
+    pub(super) last_error: Option<String>,
 }
 
 impl Tables {
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    fn register(&mut self, channel: &ChannelName, group: Option<&GroupName>) -> Registration {
+    pub(super) fn register(
+        &mut self,
+        channel: &ChannelName,
+        group: Option<&GroupName>,
+    ) -> Registration {
         let known = self
             .queues
             .iter()
@@ -93,7 +68,7 @@ impl Tables {
         }
     }
 
-    fn queues_of(&self, channel: &ChannelName) -> Vec<i64> {
+    pub(super) fn queues_of(&self, channel: &ChannelName) -> Vec<i64> {
         self.queues
             .iter()
             .enumerate()
@@ -102,7 +77,7 @@ impl Tables {
             .collect()
     }
 
-    fn insert(&mut self, event: NewRow) -> usize {
+    pub(super) fn insert(&mut self, event: NewRow) -> usize {
         if event.keyed && self.keys.insert(event.id, ()).is_some() {
             return 0;
         }
@@ -141,7 +116,7 @@ impl Tables {
     }
 
     /// Moves what is due to where it belongs: delayed, expired and ended leases.
-    fn turn(&mut self, claim: &Claim) -> (usize, usize) {
+    pub(super) fn turn(&mut self, claim: &Claim) -> (usize, usize) {
         let now = self.now();
         let (mut dead, mut expired) = (Vec::new(), Vec::new());
         for row in self
@@ -173,7 +148,7 @@ impl Tables {
         (dead.len(), expired.len())
     }
 
-    fn bury(&mut self, row: i64, reason: DeadReason, error: Option<String>) {
+    pub(super) fn bury(&mut self, row: i64, reason: DeadReason, error: Option<String>) {
         let Some(at) = self.rows.iter().position(|stored| stored.token.row == row) else {
             return;
         };
@@ -194,7 +169,7 @@ impl Tables {
         self.dead.push((stored.token.queue_id, letter));
     }
 
-    fn claim(&mut self, claim: &Claim) -> Claimed {
+    pub(super) fn claim(&mut self, claim: &Claim) -> Claimed {
         let (dead, expired) = self.turn(claim);
         let now = self.now();
         let mut ready: Vec<&mut Stored> = self
@@ -260,7 +235,7 @@ impl Tables {
         }
     }
 
-    fn settle(&mut self, settlement: StoreSettlement) -> Outcome {
+    pub(super) fn settle(&mut self, settlement: StoreSettlement) -> Outcome {
         let now = self.now();
         let StoreSettlement {
             token,
@@ -308,7 +283,7 @@ impl Tables {
         Outcome::Recorded
     }
 
-    fn stats(&self, channel: &ChannelName) -> Stats {
+    pub(super) fn stats(&self, channel: &ChannelName) -> Stats {
         let mut stats = Stats::new(channel.clone());
         for queue_id in self.queues_of(channel) {
             let count = |state| {
@@ -335,170 +310,10 @@ impl Tables {
     }
 }
 
-impl QueueStore for MemoryStore {
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            durable: false,
-            fan_out: FanOut::Groups,
-            settlement: SettlementMode::Lease,
-            wakes: WakeMode::InProcess,
-            delay: true,
-            priority: true,
-            expires: true,
-            idempotent: true,
-            dead_letters: true,
-            atomic_batch: true,
-            max_event_bytes: None,
-            max_name_bytes: MAX_NAME_BYTES,
-        }
-    }
-
-    fn wakes(&self) -> &Arc<Wakes> {
-        &self.wakes
-    }
-
-    fn insert(&self, rows: Vec<NewRow>) -> Pending<usize> {
-        let channels: Vec<_> = rows.iter().map(|row| row.parts.channel.clone()).collect();
-        let mut tables = self.lock();
-        let stored = rows.into_iter().map(|row| tables.insert(row)).sum();
-        drop(tables);
-        channels
-            .iter()
-            .for_each(|channel| self.wakes.ring_channel(channel, 1));
-        Pending::ready(Ok(stored))
-    }
-
-    fn register(&self, channel: ChannelName, group: Option<GroupName>) -> Pending<Registration> {
-        Pending::ready(Ok(self.lock().register(&channel, group.as_ref())))
-    }
-
-    fn claim(&self, claim: Claim) -> Pending<Claimed> {
-        // Done when it is polled, so a claim that nobody awaits takes nothing.
-        let store = self.clone();
-        Pending::from_future(async move { Ok(store.lock().claim(&claim)) })
-    }
-
-    fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {
-        let queues: Vec<_> = settlements.iter().map(|s| s.token.queue_id).collect();
-        let mut tables = self.lock();
-        let outcomes = settlements
-            .into_iter()
-            .map(|settlement| tables.settle(settlement))
-            .collect();
-        drop(tables);
-        queues
-            .into_iter()
-            .for_each(|queue| self.wakes.ring_queue(queue, 1));
-        Pending::ready(Ok(outcomes))
-    }
-
-    fn clean_up(&self, _limit: usize) -> Pending<CleanUp> {
-        Pending::ready(Ok(CleanUp::default()))
-    }
-
-    fn stats(&self, channel: Option<ChannelName>) -> Pending<Vec<Stats>> {
-        let tables = self.lock();
-        let mut channels: Vec<_> = tables
-            .queues
-            .iter()
-            .map(|(channel, _)| channel.clone())
-            .collect();
-        channels.sort();
-        channels.dedup();
-        channels.retain(|known| channel.as_ref().is_none_or(|wanted| wanted == known));
-        Pending::ready(Ok(channels
-            .iter()
-            .map(|channel| tables.stats(channel))
-            .collect()))
-    }
-
-    fn dead_letters(&self, channel: ChannelName, limit: usize) -> Pending<Vec<DeadLetter>> {
-        let tables = self.lock();
-        let letters = tables
-            .dead
-            .iter()
-            .rev()
-            .map(|(_, letter)| letter)
-            .filter(|letter| letter.channel == channel);
-        Pending::ready(Ok(letters.take(limit).cloned().collect()))
-    }
-
-    fn requeue(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
-        let mut tables = self.lock();
-        let letters = take_dead(&mut tables, &channel, ids.as_deref());
-        let now = tables.now();
-        for (queue_id, letter) in &letters {
-            let event = events_core::NewEvent::new(&letter.channel, &letter.payload);
-            let Ok(parts) = event.into_parts(usize::MAX) else {
-                continue;
-            };
-            tables.next_row += 1;
-            let token = HoldToken {
-                queue_id: *queue_id,
-                row: tables.next_row,
-                fence: 0,
-                priority: 0,
-                attempts: 0,
-                keyed: false,
-            };
-            tables.rows.push(Stored {
-                token,
-                state: State::Ready,
-                event: NewRow {
-                    id: letter.event_id,
-                    keyed: false,
-                    parts,
-                },
-                available_at: now,
-                lease_until: now,
-                expires_at: None,
-                created_at: letter.created_at,
-                acked_at: now,
-                last_error: letter.last_error.clone(),
-            });
-        }
-        drop(tables);
-        self.wakes.ring_channel(&channel, letters.len());
-        Pending::ready(Ok(letters.len() as u64))
-    }
-
-    fn purge_dead(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
-        Pending::ready(Ok(
-            take_dead(&mut self.lock(), &channel, ids.as_deref()).len() as u64,
-        ))
-    }
-
-    fn ping(&self) -> Pending<String> {
-        Pending::ready(Ok("memory".to_owned()))
-    }
-
-    fn close(&self) -> Pending<()> {
-        Pending::ready(Ok(()))
-    }
-}
-
-fn take_dead(
-    tables: &mut Tables,
-    channel: &ChannelName,
-    ids: Option<&[EventId]>,
-) -> Vec<(i64, DeadLetter)> {
-    let wanted = |letter: &DeadLetter| {
-        letter.channel == *channel && ids.is_none_or(|ids| ids.contains(&letter.event_id))
-    };
-    tables
-        .dead
-        .extract_if(.., |(_, letter)| wanted(letter))
-        .collect()
-}
-
-fn id_of(index: usize) -> i64 {
+pub(super) fn id_of(index: usize) -> i64 {
     i64::try_from(index + 1).expect("a test has fewer queues than 2^63")
 }
 
-fn index_of(queue_id: i64) -> usize {
+pub(super) fn index_of(queue_id: i64) -> usize {
     usize::try_from(queue_id - 1).expect("ids start at 1")
 }
