@@ -49,7 +49,14 @@ pub(crate) async fn run(global: &Global, command: Publish) -> Done {
         None => publish_lines(&channel, &command, &options).await,
     };
     channel.shutdown().await?;
-    done
+    match done {
+        // Unlike a listener's, this output is an account of what was stored.
+        Err(Failure::NobodyListens) => Err(Failure::Failed(
+            "standard output was closed; what was printed is stored, later lines may not be"
+                .to_owned(),
+        )),
+        done => done,
+    }
 }
 
 async fn publish_one(channel: &EventChannel, event: NewEvent) -> Done {

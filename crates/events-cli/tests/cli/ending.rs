@@ -1,6 +1,6 @@
 //! How listening ends.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Command;
 
 use crate::support::{folder, lines, run, run_with, start, stats};
@@ -90,4 +90,17 @@ fn a_broken_pipe_loses_nothing() {
     );
     assert!(ready > 0 && acked < 5000, "{left}");
     assert_eq!(left["leased"].as_u64().unwrap() + acked + ready, 5000);
+}
+
+/// A publisher whose ids nobody reads says so: its output is the account of what is stored.
+#[test]
+fn publishing_into_a_closed_output_fails() {
+    let folder = folder();
+    let folder = folder.path();
+    let mut child = start(folder, &["publish", "orders"]);
+    drop(child.stdout.take());
+    let mut input = child.stdin.take().unwrap();
+    // It ends on the first id, so a later line may find nobody.
+    while input.write_all(b"1\n").is_ok() {}
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
