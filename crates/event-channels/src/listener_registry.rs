@@ -140,12 +140,15 @@ impl Registry {
         !entries.draining
     }
 
-    /// A listener has ended. Answers false when that was noted before.
-    pub(crate) fn ended(&self, control: &Control) -> bool {
-        let known = self.lock().live.remove(&control.id).is_some();
+    /// A listener has ended. `note` is run once, before anybody can see the end.
+    pub(crate) fn ended(&self, control: &Control, note: impl FnOnce()) {
+        let mut entries = self.lock();
+        if entries.live.remove(&control.id).is_some() {
+            note();
+        }
+        drop(entries);
         control.stop.close();
         control.done.close();
-        known
     }
 
     pub(crate) fn get(&self, id: ListenerId) -> Option<Arc<Control>> {

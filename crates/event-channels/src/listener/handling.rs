@@ -77,8 +77,8 @@ impl Handling {
 
     /// The listener has ended; noted once.
     pub(crate) fn end_listener(&self) {
-        let known = self.shared.listeners.ended(&self.control);
-        self.meter.add(Count::ListenerStop, u64::from(known));
+        let note = || self.meter.add(Count::ListenerStop, 1);
+        self.shared.listeners.ended(&self.control, note);
     }
 
     /// Notes a message that is about to be handled. `None` after [`Handling::cut`].
