@@ -42,7 +42,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn health(&self) -> Pending<Health>;
 
     /// Ends subscriptions, gives back what was not handed over and closes connections.
-    /// Later calls answer `Closed`.
+    /// Later calls answer `Closed`, except this one, which is answered when the first is through.
     fn shutdown(&self) -> Pending<()>;
 }
 

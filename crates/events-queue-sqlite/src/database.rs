@@ -157,7 +157,9 @@ impl Database {
     fn begin(&mut self, jobs: &[Box<dyn Job>]) -> Result<()> {
         let lasting = jobs.iter().any(|job| match job.kind() {
             Kind::Publish => self.config.durability == Durability::Power,
-            Kind::Claim | Kind::Settle => self.config.ack_durability == AckDurability::Strict,
+            Kind::Claim | Kind::Settle | Kind::Release => {
+                self.config.ack_durability == AckDurability::Strict
+            }
             Kind::Read | Kind::CleanUp | Kind::Close => false,
         });
         let synchronous = if lasting {

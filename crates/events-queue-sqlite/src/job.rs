@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Claim,
     /// Writes what may be repeated after a power loss: verdicts.
     Settle,
+    /// Gives events back; done even if the close came before it.
+    Release,
     /// Writes what must not be lost: events and registrations.
     Publish,
     /// Deletes what nobody needs.

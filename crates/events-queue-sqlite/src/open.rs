@@ -35,6 +35,13 @@ pub fn open(config: SqliteConfig, runtime: &Handle) -> Result<QueueBackend<Sqlit
     } else {
         migrate::check(&connection, &table)?;
     }
+    let wakes = Arc::new(Wakes::new());
+    let writer = Writer::start(database(connection, &config), Arc::clone(&wakes))?;
+    QueueBackend::start(SqliteStore::new(writer, wakes), config.queue, runtime)
+}
+
+/// The writer's database, which can be opened again.
+pub(crate) fn database(connection: Connection, config: &SqliteConfig) -> Database {
     let reopening = config.clone();
     let reopen = Box::new(move || match reopening.location {
         // A database in memory has nothing to be opened again.
@@ -50,15 +57,12 @@ pub fn open(config: SqliteConfig, runtime: &Handle) -> Result<QueueBackend<Sqlit
         }
         Location::File(_) => connect(&reopening).map(Some),
     });
-    let database = Database::new(
+    Database::new(
         connection,
         config.queue.clone(),
         config.clock.clone(),
         reopen,
-    );
-    let wakes = Arc::new(Wakes::new());
-    let writer = Writer::start(database, Arc::clone(&wakes))?;
-    QueueBackend::start(SqliteStore::new(writer, wakes), config.queue, runtime)
+    )
 }
 
 /// Makes a connection with every setting verified; the tables are not looked at.

@@ -67,7 +67,10 @@ fn hot_statements_seek_in_their_index_and_sort_nothing() {
         (
             "exhausted",
             &sql.exhausted,
-            &["idx_sqlspec_event_queue_leased (queue_id=? AND lease_expires_at<?)"],
+            &[
+                "idx_sqlspec_event_queue_leased (queue_id=? AND lease_expires_at<?)",
+                by_row,
+            ],
         ),
         (
             "expired",

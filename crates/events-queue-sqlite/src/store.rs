@@ -74,15 +74,16 @@ impl QueueStore for SqliteStore {
     }
 
     fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {
-        // What is given back is given back even while the writer is being closed.
-        let own = settlements
+        let given_back = settlements
             .iter()
             .all(|s| matches!(s.verdict, StoreVerdict::Release { .. }));
+        let (kind, op) = if given_back {
+            (Kind::Release, Op::Claim)
+        } else {
+            (Kind::Settle, Op::Ack)
+        };
         let run = move |db: &mut _| settle::settle(db, &settlements);
-        if own {
-            return self.writer.submit_own(Kind::Settle, Op::Claim, run);
-        }
-        self.writer.submit(Kind::Settle, Op::Ack, run)
+        self.writer.submit(kind, op, run)
     }
 
     fn clean_up(&self, limit: usize) -> Pending<CleanUp> {
@@ -141,5 +142,5 @@ fn release(claimed: Claimed, writer: &Arc<Shared>) {
     };
     let settlements: Vec<_> = claimed.rows.into_iter().map(release).collect();
     let run = move |db: &mut _| settle::settle(db, &settlements);
-    writer.submit_own(Kind::Settle, Op::Claim, run).detach();
+    writer.submit(Kind::Release, Op::Claim, None, run).detach();
 }

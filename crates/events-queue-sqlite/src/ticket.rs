@@ -1,5 +1,6 @@
 //! The caller's end of a job: a future, and a wait that may do the work itself.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -62,8 +63,11 @@ impl<T> Slot<T> {
                 let waker = waker.take();
                 *state = State::Done(answer);
                 drop(state);
-                if let Some(waker) = waker {
-                    waker.wake();
+                // Others of the same batch wait for their answers behind this one.
+                if let Some(waker) = waker
+                    && catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err()
+                {
+                    tracing::error!("the waker of a task panicked; its answer is there");
                 }
             }
             State::Queued | State::Done(_) | State::Taken => *state = State::Done(answer),

@@ -37,6 +37,8 @@ struct Queue {
     jobs: VecDeque<Box<dyn Job>>,
     closed: bool,
     asleep: bool,
+    /// The thread has ended; nobody would do a job any more.
+    ended: bool,
 }
 
 /// Owns the writer's thread; the thread ends with it.
@@ -88,18 +90,23 @@ impl Writer {
         self.0.submit(kind, op, Some(salvage), run)
     }
 
-    /// Queues a job that is done even if the close came before it.
-    pub(crate) fn submit_own<T, F>(&self, kind: Kind, op: Op, run: F) -> Pending<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Database) -> Result<T> + Send + 'static,
-    {
-        self.0.submit_own(kind, op, run)
-    }
-
-    /// Runs what is queued, then closes the database. Later jobs answer `Closed`.
+    /// Runs what is queued, then closes the database. Later jobs answer `Closed`; a second close
+    /// is answered when the first one is through.
     pub(crate) fn close(&self) -> Pending<()> {
-        self.submit(Kind::Close, Op::Shutdown, |_| Ok(()))
+        let mut queue = self.0.queue.lock();
+        if queue.ended {
+            return Pending::ready(Ok(()));
+        }
+        queue.closed = true;
+        let mut closing = self
+            .0
+            .push(queue, Kind::Close, Op::Shutdown, None, |_| Ok(()));
+        closing.start();
+        // Like everything that comes after the close, it is told that the database is closed.
+        closing.then(|answer| match answer {
+            Err(error) if error.kind() != ErrorKind::Closed => Err(error),
+            _ => Ok(()),
+        })
     }
 }
 
@@ -122,21 +129,11 @@ impl Shared {
         T: Send + 'static,
         F: FnMut(&mut Database) -> Result<T> + Send + 'static,
     {
-        let mut queue = self.queue.lock();
-        if queue.closed {
+        let queue = self.queue.lock();
+        if queue.ended || queue.closed && kind != Kind::Release {
             return Pending::ready(Err(closed(op)));
         }
-        queue.closed = kind == Kind::Close;
         self.push(queue, kind, op, salvage, run)
-    }
-
-    /// Queues a job of the writer's own, which is done even if the close came before it.
-    pub(crate) fn submit_own<T, F>(self: &Arc<Self>, kind: Kind, op: Op, run: F) -> Pending<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Database) -> Result<T> + Send + 'static,
-    {
-        self.push(self.queue.lock(), kind, op, None, run)
     }
 
     fn push<T, F>(
@@ -218,55 +215,59 @@ impl Shared {
     }
 
     fn run_batch(self: &Arc<Self>, database: &mut Option<Database>, mut batch: Vec<Box<dyn Job>>) {
-        let closing = batch.iter().position(|job| job.kind() == Kind::Close);
-        let after = closing.map(|at| batch.split_off(at)).unwrap_or_default();
+        let mut closes = take_closes(&mut batch);
         match database {
             Some(database) => database.run_batch(batch, self),
             None => batch.into_iter().for_each(|job| refuse(job, self)),
         }
-        let mut after = after.into_iter();
-        let Some(mut close) = after.next() else {
+        if closes.is_empty() {
             return;
-        };
-        let Some(mut open) = database.take() else {
-            refuse(close, self);
-            return after.for_each(|job| refuse(job, self));
-        };
-        // Behind the close stand only jobs of our own: events that are given back.
-        open.run_batch(after.collect(), self);
-        self.claims
-            .lock()
-            .drain(..)
-            .filter_map(|claim| claim.upgrade())
-            .for_each(|claim| claim.sweep(self));
-        loop {
-            let own = self.take_batch();
-            if own.is_empty() {
-                break;
-            }
-            open.run_batch(own, self);
         }
-        let ran = close.run(&mut open);
-        open.close();
-        close.finish(ran, self);
+        if let Some(mut open) = database.take() {
+            self.claims
+                .lock()
+                .drain(..)
+                .filter_map(|claim| claim.upgrade())
+                .for_each(|claim| claim.sweep(self));
+            // Events that are given back may still come.
+            loop {
+                let mut own = self.take_batch();
+                if own.is_empty() {
+                    break;
+                }
+                closes.append(&mut take_closes(&mut own));
+                open.run_batch(own, self);
+            }
+            open.close();
+        }
+        closes.into_iter().for_each(|close| refuse(close, self));
     }
 
     fn run(self: Arc<Self>) {
         loop {
             let mut queue = self.queue.lock();
-            while queue.jobs.is_empty() {
-                if queue.closed {
-                    return;
-                }
+            while queue.jobs.is_empty() && !queue.closed {
                 queue.asleep = true;
                 self.called.wait(&mut queue);
                 queue.asleep = false;
             }
             drop(queue);
+            // A caller may lead the close: it is over when the database is free.
             let database = self.database.lock();
             self.serve(database, || false);
+            let mut queue = self.queue.lock();
+            if queue.closed && queue.jobs.is_empty() {
+                queue.ended = true;
+                return;
+            }
         }
     }
+}
+
+fn take_closes(batch: &mut Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    batch
+        .extract_if(.., |job| job.kind() == Kind::Close)
+        .collect()
 }
 
 fn refuse(job: Box<dyn Job>, writer: &Arc<Shared>) {
@@ -292,5 +293,104 @@ impl fmt::Debug for Shared {
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SqliteConfig;
+    use crate::open::{connect, database};
+    use events_core::block_on_until;
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::time::{Duration, Instant};
+
+    fn writer(config: &SqliteConfig) -> Writer {
+        let connection = connect(config).unwrap();
+        Writer::start(database(connection, config), Arc::new(Wakes::new())).unwrap()
+    }
+
+    fn answer<T: Send + 'static>(pending: Pending<T>) -> Result<T> {
+        let limit = Instant::now() + Duration::from_secs(30);
+        block_on_until(pending, Some(limit)).expect("the writer answers")
+    }
+
+    /// A job that holds the database until the sender is dropped.
+    fn held_up(writer: &Writer) -> (std::sync::mpsc::Sender<()>, Pending<()>) {
+        let (free, wait) = std::sync::mpsc::channel::<()>();
+        let mut job = writer.submit(Kind::Read, Op::Admin, move |_| {
+            let _ = wait.recv();
+            Ok(())
+        });
+        job.start();
+        (free, job)
+    }
+
+    #[test]
+    fn every_close_is_answered_after_the_database_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SqliteConfig::file(folder.path().join("app.db"));
+        let writer = writer(&config);
+        let log = folder.path().join("app.db-wal");
+        answer(writer.submit(Kind::Publish, Op::Admin, |db| {
+            let made = db.connection.execute_batch("CREATE TABLE t (a)");
+            made.map_err(|e| crate::error::sqlite(Op::Admin, e))
+        }))
+        .unwrap();
+        assert!(log.exists());
+        let (free, job) = held_up(&writer);
+        let first = writer.close();
+        let mut second = writer.close();
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(
+            std::pin::Pin::new(&mut second)
+                .poll(&mut nobody)
+                .is_pending()
+        );
+        drop(first);
+        drop(free);
+        answer(second).unwrap();
+        assert!(!log.exists(), "the last connection to be closed removes it");
+        answer(job).unwrap();
+        answer(writer.close()).unwrap();
+    }
+
+    #[test]
+    fn what_comes_after_the_close_is_answered() {
+        let writer = writer(&SqliteConfig::memory());
+        writer.close().wait().unwrap();
+        for late in [
+            writer.submit(Kind::Read, Op::Admin, |_| Ok(())),
+            writer.submit(Kind::Release, Op::Claim, |_| Ok(())),
+        ] {
+            assert_eq!(answer(late).unwrap_err().kind(), ErrorKind::Closed);
+        }
+    }
+
+    struct Panicking;
+
+    impl Wake for Panicking {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker panics, as the test wants it");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_takes_no_other_answer_with_it() {
+        let writer = writer(&SqliteConfig::memory());
+        let (free, held) = held_up(&writer);
+        let mut first = writer.submit(Kind::Settle, Op::Ack, |_| Ok(1));
+        let second = writer.submit(Kind::Settle, Op::Ack, |_| Ok(2));
+        let waker = Waker::from(Arc::new(Panicking));
+        let polled = std::pin::Pin::new(&mut first).poll(&mut Context::from_waker(&waker));
+        assert!(matches!(polled, Poll::Pending));
+        drop(free);
+        assert_eq!(answer(second).unwrap(), 2);
+        assert_eq!(answer(first).unwrap(), 1);
+        answer(held).unwrap();
+        assert_eq!(
+            answer(writer.submit(Kind::Read, Op::Admin, |_| Ok(3))).unwrap(),
+            3
+        );
     }
 }

@@ -143,12 +143,11 @@ impl<S: QueueStore> Backend for QueueBackend<S> {
     }
 
     fn shutdown(&self) -> Pending<()> {
-        if self.engine.closer.is_closed() {
-            return Pending::ready(Ok(()));
+        if !self.engine.closer.is_closed() {
+            self.engine.closer.close();
+            self.engine.close_consumers();
+            self.engine.meter.add(Count::Shutdown, 1);
         }
-        self.engine.closer.close();
-        self.engine.close_consumers();
-        self.engine.meter.add(Count::Shutdown, 1);
         self.engine.store.close()
     }
 }

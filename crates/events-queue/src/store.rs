@@ -58,7 +58,8 @@ pub trait QueueStore: fmt::Debug + Send + Sync + 'static {
     /// Does one round trip; answers the database's name and version.
     fn ping(&self) -> Pending<String>;
 
-    /// Finishes what was started and closes connections; later calls answer `Closed`.
+    /// Finishes what was started and closes connections, also if nobody waits for it; later calls
+    /// answer `Closed`. A second call is answered when the first one is through.
     fn close(&self) -> Pending<()>;
 }
 
