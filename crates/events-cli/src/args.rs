@@ -146,7 +146,7 @@ pub(crate) struct Listen {
 pub(crate) struct Stats {
     /// Only this channel
     pub(crate) channel: Option<String>,
-    /// Print JSON
+    /// Print one line of JSON: channels with their groups; ages in seconds
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::seconds::optional_seconds;
 use crate::{ChannelName, EventId, GroupName, Metadata, Pending};
 
 /// Operations on what a durable backend stores, reached through [`crate::Backend::admin`].
@@ -81,7 +82,12 @@ pub struct GroupStats {
     pub acked: u64,
     /// Dead letters.
     pub dead: u64,
-    /// How long the oldest ready event has been available.
+    /// How long the oldest ready event has been available; serialised in seconds, as
+    /// `oldest_ready_age_seconds`.
+    #[serde(
+        rename = "oldest_ready_age_seconds",
+        serialize_with = "optional_seconds"
+    )]
     pub oldest_ready_age: Option<Duration>,
 }
 

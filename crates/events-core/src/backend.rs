@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::seconds::seconds;
 use crate::{
     Admin, BoxSubscription, Capabilities, ChannelName, Error, ErrorKind, EventId, FanOut,
     GroupName, NewEvent, Op, Pending, Receipt, Result,
@@ -171,7 +172,8 @@ pub struct Health {
     pub backend: &'static str,
     /// The database and its version.
     pub database: String,
-    /// How long the round trip took.
+    /// How long the round trip took; serialised in seconds, as `round_trip_seconds`.
+    #[serde(rename = "round_trip_seconds", serialize_with = "seconds")]
     pub round_trip: Duration,
 }
 

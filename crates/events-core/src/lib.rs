@@ -16,6 +16,7 @@ mod name;
 mod payload;
 mod pending;
 mod publish;
+mod seconds;
 mod subscription;
 pub mod telemetry;
 

@@ -1,5 +1,6 @@
 //! The command as a script meets it: output, exit codes, errors.
 
+mod edges;
 mod ending;
 mod errors;
 mod events;

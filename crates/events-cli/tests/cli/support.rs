@@ -13,7 +13,10 @@ pub(crate) fn folder() -> TempDir {
 
 pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_events"));
-    command.args(arguments).current_dir(folder);
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("TMPDIR", folder);
     for variable in [
         "EVENTS_URL",
         "EVENTS_BACKEND",
@@ -34,12 +37,8 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
 
 pub(crate) fn run_with(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = start(folder, arguments);
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
+    // A command that ends early does not read everything.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
@@ -74,6 +73,10 @@ pub(crate) fn fails(output: &Output, code: i32, hints: &[&str]) {
     for hint in hints {
         assert!(text.contains(hint), "{hint:?} is not in: {text}");
     }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 pub(crate) fn stats(folder: &Path) -> Value {
