@@ -58,12 +58,14 @@ impl IterOptions {
         self
     }
 
-    pub(crate) fn request(self, channel: ChannelName, shared: &Shared) -> Result<Subscribe> {
+    pub(crate) fn request(
+        self,
+        op: Op,
+        channel: ChannelName,
+        shared: &Shared,
+    ) -> Result<Subscribe> {
         let mut request = Subscribe::new(channel);
-        request.group = self
-            .group
-            .transpose()
-            .map_err(|error| error.during(Op::Subscribe))?;
+        request.group = self.group.transpose().map_err(|error| error.during(op))?;
         request.poll_interval = self.poll_interval.or(shared.options.poll_interval);
         request.prefetch = self.prefetch.or(shared.options.prefetch);
         Ok(request)

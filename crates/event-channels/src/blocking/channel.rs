@@ -146,7 +146,11 @@ impl EventChannel {
         C: TryInto<ChannelName>,
         Error: From<C::Error>,
     {
-        let request = options.request(channel_name(channel, Op::Subscribe)?, self.shared())?;
+        let request = options.request(
+            Op::Subscribe,
+            channel_name(channel, Op::Subscribe)?,
+            self.shared(),
+        )?;
         let subscription = self
             .portal
             .wait(Op::Subscribe, || self.shared().subscribe(request))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use events_core::{ChannelName, Error, GroupName, Op, Result, Subscribe};
 
+use crate::iter::IterOptions;
 use crate::shared::Shared;
 
 /// A function that is told of errors which do not end a listener.
@@ -30,9 +31,7 @@ pub(crate) type OnNotice = Arc<dyn Fn(&Error) + Send + Sync>;
 #[derive(Clone, Default)]
 #[must_use]
 pub struct ListenOptions {
-    group: Option<Result<GroupName>>,
-    poll_interval: Option<Duration>,
-    prefetch: Option<usize>,
+    consume: IterOptions,
     concurrency: Option<usize>,
     auto_ack: Option<bool>,
     handler_timeout: Option<Duration>,
@@ -58,20 +57,20 @@ impl ListenOptions {
         G: TryInto<GroupName>,
         Error: From<G::Error>,
     {
-        self.group = Some(group.try_into().map_err(Error::from));
+        self.consume = self.consume.group(group);
         self
     }
 
     /// The longest wait between two looks at the database; must be greater than zero.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = Some(interval);
+        self.consume = self.consume.poll_interval(interval);
         self
     }
 
     /// How many events may be held ahead of their handling, at least 1; without it the number
     /// adapts to how fast they are handled.
     pub fn prefetch(mut self, events: usize) -> Self {
-        self.prefetch = Some(events);
+        self.consume = self.consume.prefetch(events);
         self
     }
 
@@ -110,13 +109,7 @@ impl ListenOptions {
         shared: &Shared,
     ) -> Result<(Subscribe, HandlingOptions)> {
         let defaults = &shared.options;
-        let mut request = Subscribe::new(channel);
-        request.group = self
-            .group
-            .transpose()
-            .map_err(|error| error.during(Op::Listen))?;
-        request.poll_interval = self.poll_interval.or(defaults.poll_interval);
-        request.prefetch = self.prefetch.or(defaults.prefetch);
+        let mut request = self.consume.request(Op::Listen, channel, shared)?;
         request.concurrency = self.concurrency.unwrap_or(defaults.concurrency);
         let timeout = self.handler_timeout.or(defaults.handler_timeout);
         if timeout.is_some_and(|timeout| timeout.is_zero()) {
@@ -137,9 +130,7 @@ impl ListenOptions {
 impl fmt::Debug for ListenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ListenOptions")
-            .field("group", &self.group)
-            .field("poll_interval", &self.poll_interval)
-            .field("prefetch", &self.prefetch)
+            .field("consume", &self.consume)
             .field("concurrency", &self.concurrency)
             .field("auto_ack", &self.auto_ack)
             .field("handler_timeout", &self.handler_timeout)

@@ -4,6 +4,8 @@
 mod blocking;
 mod iter;
 mod listen;
+mod listen_end;
+mod listen_faults;
 mod publish;
 mod settle;
 mod support;

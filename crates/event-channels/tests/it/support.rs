@@ -7,10 +7,12 @@ use std::time::Duration;
 use event_channels::telemetry::Telemetry;
 use event_channels::{
     Admin, Backend, BoxSubscription, Capabilities, Closer, Error, ErrorKind, EventChannel, EventId,
-    FanOut, Health, NewEvent, Op, Pending, Result, Settled, Settlement, SettlementMode, Subscribe,
+    EventMessage, FanOut, HandlerResult, Health, NewEvent, Op, Pending, Result, Settled,
+    Settlement, SettlementMode, Subscribe,
 };
 use events_queue::{Backoff, MemoryStore, QueueBackend, QueueConfig};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +44,19 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         Ok(value) => value,
         Err(_) => panic!("{what} did not happen in {PATIENCE:?}"),
     }
+}
+
+/// A handler that passes messages on, and where they arrive.
+pub(crate) fn collector() -> (
+    impl Fn(EventMessage) -> std::future::Ready<HandlerResult> + Send + Sync + 'static,
+    mpsc::UnboundedReceiver<EventMessage>,
+) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let handler = move |message| {
+        let _ = sender.send(message);
+        std::future::ready(Ok(()))
+    };
+    (handler, receiver)
 }
 
 /// A queue in memory whose operations can be made to fail.
