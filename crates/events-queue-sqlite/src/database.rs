@@ -8,6 +8,7 @@ use events_queue::{AckDurability, Clock, Durability, QueueConfig, Wakes};
 use rusqlite::{CachedStatement, Connection};
 
 use crate::error::sqlite;
+use crate::failpoint::failpoint;
 use crate::job::{Job, Kind};
 use crate::sql::Statements;
 use crate::writer::Shared;
@@ -130,11 +131,15 @@ impl Database {
                 failed = Some((at, error));
                 break;
             }
+            failpoint!("after_job");
         }
         let Some((at, error)) = failed else {
+            failpoint!("before_commit");
             return match self.run("COMMIT") {
                 Ok(()) => {
+                    failpoint!("after_commit");
                     self.ring_all(&writer.wakes);
+                    failpoint!("after_wake");
                     jobs.into_iter().for_each(|job| job.finish(Ok(()), writer));
                 }
                 Err(error) => {

@@ -24,6 +24,7 @@ mod clean_up;
 mod config;
 mod database;
 mod error;
+mod failpoint;
 mod insert;
 mod job;
 pub mod migrate;

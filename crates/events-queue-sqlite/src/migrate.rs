@@ -16,6 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use self::found::{Found, Plan};
 use crate::error::sqlite;
+use crate::failpoint::failpoint;
 
 const DIALECT: Dialect = Dialect::Sqlite;
 
@@ -42,7 +43,9 @@ pub fn up(conn: &mut Connection, table: &TableName, now: Timestamp) -> Result<Ve
     let plan = Found::find(&tx, &table)?.plan(&table, Direction::Up)?;
     tx.execute_batch(events_migrations::ledger_sql(DIALECT))
         .map_err(failed)?;
+    failpoint!("mid_migration");
     run(&tx, &table, &plan)?;
+    failpoint!("mid_migration");
     for step in &plan.steps {
         tx.execute(
             include_str!("sql/ledger_record.sql"),
@@ -50,6 +53,7 @@ pub fn up(conn: &mut Connection, table: &TableName, now: Timestamp) -> Result<Ve
         )
         .map_err(failed)?;
     }
+    failpoint!("mid_migration");
     tx.commit().map_err(failed)?;
     Ok(plan.ids())
 }

@@ -1,0 +1,5 @@
+//! What may go wrong, made to go wrong: one module for each fault.
+
+mod failpoints;
+mod peer;
+mod watch;
