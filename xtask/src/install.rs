@@ -26,15 +26,30 @@ pub(crate) struct Tool {
     skips: Option<&'static str>,
 }
 
-const TOOLS: &[Tool] = &[Tool {
-    name: "C compiler",
-    program: "cc",
-    folders: &[],
-    package: "build-essential",
-    files: &[],
-    why: "SQLite is compiled from source",
-    skips: None,
-}];
+const TOOLS: &[Tool] = &[
+    Tool {
+        name: "C compiler",
+        program: "cc",
+        folders: &[],
+        package: "build-essential",
+        files: &[],
+        why: "SQLite is compiled from source",
+        skips: None,
+    },
+    Tool {
+        name: "PostgreSQL",
+        program: "initdb",
+        folders: &["/usr/lib/postgresql/*/bin"],
+        package: "postgresql",
+        // Tests make clusters of their own; the distribution's would only be in the way.
+        files: &[(
+            "/etc/postgresql-common/createcluster.conf",
+            "create_main_cluster = false\n",
+        )],
+        why: "tests of PostgreSQL start servers of their own",
+        skips: Some("tests on PostgreSQL"),
+    },
+];
 
 /// Sees to it that the tools are there. Returns a line for each group of tests that will be
 /// skipped; a tool that nothing can be built without is an error.

@@ -1,11 +1,11 @@
 //! What a case is given: a database of its own, and helpers that never wait for ever.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::time::Duration;
 
 use event_channels::{Error, ErrorKind, EventChannel, EventMessage, Events, EventsConfig, Result};
 use tempfile::TempDir;
+
+use crate::skip;
 
 /// No case takes longer on a working backend, however busy the machine is.
 const CASE_LIMIT: Duration = Duration::from_secs(120);
@@ -106,19 +106,9 @@ where
     let outcome = runtime.block_on(async { tokio::time::timeout(CASE_LIMIT, case(harness)).await });
     match outcome {
         Ok(Ok(Outcome::Passed)) => {}
-        Ok(Ok(Outcome::Skipped(reason))) => skipped(name, reason),
+        Ok(Ok(Outcome::Skipped(reason))) => skip::skipped(name, reason),
         Ok(Err(error)) => panic!("{name}: {error}: {error:?}"),
         Err(_) => panic!("{name} did not end within {CASE_LIMIT:?}"),
-    }
-}
-
-fn skipped(name: &str, reason: &str) {
-    let line = format!("skipped: {name}: {reason}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(log) = std::env::var_os("EVENTS_TEST_SKIP_LOG")
-        && let Ok(mut log) = OpenOptions::new().append(true).create(true).open(log)
-    {
-        let _ = log.write_all(line.as_bytes());
     }
 }
 

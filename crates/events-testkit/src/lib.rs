@@ -1,6 +1,6 @@
-//! The conformance suite: what every backend must do, written once.
+//! What tests need: the conformance suite, throwaway servers, and a proxy that breaks connections.
 //!
-//! A backend is added with one line in the tests package:
+//! The suite says what every backend must do, once. A backend is added with one line in the tests package:
 //!
 //! ```ignore
 //! events_testkit::conformance!(sqlite_file, events_testkit::Harness::sqlite_file());
@@ -14,8 +14,12 @@
 
 pub mod cases;
 mod harness;
+pub mod postgres;
+pub mod proxy;
+mod skip;
 
 pub use harness::{Harness, Outcome, fails_with, next, nothing_within, pass, run};
+pub use skip::{Missing, long};
 
 /// Makes one test of each case for a harness.
 #[macro_export]

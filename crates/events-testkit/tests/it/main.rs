@@ -1,0 +1,4 @@
+//! Tests of the testkit's own tools.
+
+mod postgres;
+mod proxy;
