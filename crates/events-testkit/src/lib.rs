@@ -1,4 +1,5 @@
-//! What tests need: the conformance suite, throwaway servers, and a proxy that breaks connections.
+//! What tests need: the conformance suite, the checker of histories, throwaway servers, and a proxy
+//! that breaks connections.
 //!
 //! The suite says what every backend must do, once. A backend is added with one line in the tests package:
 //!
@@ -14,6 +15,7 @@
 
 pub mod cases;
 mod harness;
+pub mod history;
 pub mod postgres;
 pub mod proxy;
 mod skip;
