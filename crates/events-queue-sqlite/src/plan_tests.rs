@@ -1,7 +1,7 @@
 //! Query plans: every statement of the hot path and of the clean-up seeks, and sorts nothing.
 
 use events_core::TableName;
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, StatementStatus, ToSql};
 
 use crate::sql::Statements;
 use crate::{SqliteConfig, connect, migrate};
@@ -142,4 +142,22 @@ fn the_outlook_is_one_seek_in_each_index() {
         !steps.contains("SCAN sqlspec") && !steps.contains("TEMP B-TREE"),
         "{steps}"
     );
+}
+
+/// SQLite may look at bound values when it plans, and would then compile a statement again for
+/// each call, which costs more than a small claim does.
+#[test]
+fn no_statement_is_compiled_again_for_other_values() {
+    let (connection, sql) = database();
+    for (name, text) in sql.all() {
+        let mut statement = connection.prepare(text).unwrap();
+        for value in 1..4 {
+            let values: Vec<&dyn ToSql> = vec![&value; statement.parameter_count()];
+            // What these values do to an empty table, and whether it accepts them, is no matter.
+            let mut rows = statement.query(values.as_slice()).unwrap();
+            while let Ok(Some(_)) = rows.next() {}
+        }
+        let again = statement.get_status(StatementStatus::RePrepare);
+        assert_eq!(again, 0, "{name} was compiled again {again} times");
+    }
 }
