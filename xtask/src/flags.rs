@@ -21,6 +21,9 @@ Commands:
           --check    check only, do not build the book
   migrate ARGS…
           Run `events migrate ARGS…`.
+  bench [--backend DB] [--case NAME] [--json] …
+          Measure the library beside the raw limits of a database;
+          `bench --help` names everything it takes.
   help    Print this text.";
 
 /// What to do.
@@ -32,6 +35,7 @@ pub(crate) enum Task {
     Tidy,
     Docs { check: bool },
     Migrate(Vec<OsString>),
+    Bench(Vec<OsString>),
 }
 
 /// How to run the tests.
@@ -65,6 +69,7 @@ impl Task {
             }
             // Not looked at, not even for `--help`: they belong to the command that is run.
             "migrate" => Ok(Self::Migrate(arguments.collect())),
+            "bench" => Ok(Self::Bench(arguments.collect())),
             other => Err(format!("there is no command `{other}`")),
         }
     }
@@ -121,10 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn migrate_keeps_its_arguments_as_they_are() {
+    fn migrate_and_bench_keep_their_arguments_as_they_are() {
         let task = parse("migrate up --help -- -x").unwrap();
         let expected = ["up", "--help", "--", "-x"].map(OsString::from).to_vec();
         assert_eq!(task, Task::Migrate(expected));
+        let task = parse("bench --json --help").unwrap();
+        let expected = ["--json", "--help"].map(OsString::from).to_vec();
+        assert_eq!(task, Task::Bench(expected));
     }
 
     #[test]

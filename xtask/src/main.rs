@@ -5,6 +5,7 @@
     reason = "a command line tool talks to its user"
 )]
 
+mod bench;
 mod ci;
 mod docs;
 mod flags;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Docs { check } => docs::run(check),
         Task::Migrate(arguments) => return migrate::run(&arguments),
+        Task::Bench(arguments) => return bench::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

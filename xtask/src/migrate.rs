@@ -13,15 +13,5 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     command
         .args(["run", "--quiet", "--package", "events-cli", "--", "migrate"])
         .args(arguments);
-    match sh::status(&mut command) {
-        // No code: a signal ended it.
-        Ok(status) => status
-            .code()
-            .and_then(|code| u8::try_from(code).ok())
-            .map_or(ExitCode::FAILURE, ExitCode::from),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    sh::exit_code(&mut command)
 }

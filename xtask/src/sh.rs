@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -54,10 +54,25 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Runs a command and returns how it ended.
-pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
+fn status(command: &mut Command) -> Result<ExitStatus> {
     command
         .status()
         .map_err(|error| format!("cannot run `{}`: {error}", shown(command)).into())
+}
+
+/// Runs a command and passes its exit code on.
+pub(crate) fn exit_code(command: &mut Command) -> ExitCode {
+    match status(command) {
+        // No code: a signal ended it.
+        Ok(status) => status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Whether a command can be run and succeeds; prints nothing.

@@ -1,0 +1,135 @@
+//! One caller that publishes one event after the other.
+
+use event_channels::{Durability, EventChannel, blocking};
+
+use super::file::File;
+use super::hop::Hop;
+use super::raw::{CHANNEL, Raw, connect};
+use super::runtime::block_on;
+use crate::case::{
+    Api, Bound, Comparison, Effort, Metric, OURS, Other, Rule, SMALL, Setting, Subject,
+};
+use crate::measured::{Laps, Measured};
+use crate::payload::Payloads;
+
+const CASE: &str = "publish_single";
+
+pub(super) fn comparisons() -> Vec<Comparison> {
+    Setting::publishing().map(comparison).collect()
+}
+
+fn comparison(setting: Setting) -> Comparison {
+    let flushed = setting.durability == Durability::Power;
+    let of_raw = match (setting.api, flushed) {
+        (Api::Blocking, false) => vec![Bound::floor(Rule::AtLeast(0.65))],
+        (Api::Blocking, true) => vec![Bound::floor(Rule::AtLeast(0.90))],
+        (Api::Async, false) => Vec::new(),
+        (Api::Async, true) => vec![Bound::floor(Rule::AtLeast(0.70))],
+    };
+    let mut others = vec![Other {
+        subject: raw(setting),
+        bounds: of_raw,
+    }];
+    if setting.api == Api::Async {
+        others.push(Other {
+            subject: hop(setting),
+            bounds: vec![Bound::floor(Rule::AtLeast(0.8))],
+        });
+    }
+    Comparison {
+        case: CASE,
+        by: Metric::PerSecond,
+        standard: setting.payload_bytes == SMALL,
+        ours: ours(setting),
+        bounds: Vec::new(),
+        others,
+    }
+}
+
+fn events(setting: &Setting, effort: &Effort) -> usize {
+    let full = match setting.durability {
+        Durability::Process => 20_000,
+        Durability::Power => 3_000,
+    };
+    effort.events(full, 1)
+}
+
+pub(super) fn ours(setting: Setting) -> Subject {
+    Subject {
+        peer: OURS,
+        setting,
+        measure: Box::new(move |effort| {
+            let file = File::new(effort)?;
+            let events = events(&setting, effort);
+            let payloads = Payloads::of(setting.payload_bytes);
+            let config = file.config(&setting)?;
+            let laps = match setting.api {
+                Api::Blocking => {
+                    let channel = blocking::EventChannel::open(config)?;
+                    let mut laps = Laps::start(events);
+                    for number in 0..events {
+                        channel.publish(CHANNEL, payloads.get(number))?;
+                        laps.lap();
+                    }
+                    channel.shutdown()?;
+                    laps
+                }
+                Api::Async => block_on(async move {
+                    let channel = EventChannel::open(config).await?;
+                    let mut laps = Laps::start(events);
+                    for number in 0..events {
+                        channel.publish(CHANNEL, payloads.get(number)).await?;
+                        laps.lap();
+                    }
+                    channel.shutdown().await?;
+                    Ok(laps)
+                })?,
+            };
+            Ok(Measured::laps(laps).counted(&file.stored(events)?))
+        }),
+    }
+}
+
+/// One connection, one insert after the other, each committed by itself.
+pub(super) fn raw(setting: Setting) -> Subject {
+    Subject {
+        peer: "raw",
+        setting,
+        measure: Box::new(move |effort| {
+            let file = File::new(effort)?;
+            let events = events(&setting, effort);
+            let payloads = Payloads::of(setting.payload_bytes);
+            let connection = connect(&file.path(), setting.durability)?;
+            let mut raw = Raw::prepare(&connection)?;
+            let mut laps = Laps::start(events);
+            for number in 0..events {
+                raw.insert(&payloads.text(number))?;
+                laps.lap();
+            }
+            Ok(Measured::laps(laps).counted(&file.stored(events)?))
+        }),
+    }
+}
+
+/// The same insert on another thread, awaited.
+fn hop(setting: Setting) -> Subject {
+    Subject {
+        peer: "bare hop",
+        setting,
+        measure: Box::new(move |effort| {
+            let file = File::new(effort)?;
+            let events = events(&setting, effort);
+            let payloads = Payloads::of(setting.payload_bytes);
+            let hop = Hop::start(&file.path(), setting.durability, setting.retention);
+            let laps = block_on(async move {
+                let mut laps = Laps::start(events);
+                for number in 0..events {
+                    hop.insert(payloads.text(number)).await?;
+                    laps.lap();
+                }
+                Ok(laps)
+            })?;
+            Ok(Measured::laps(laps).counted(&file.stored(events)?))
+        }),
+    }
+}

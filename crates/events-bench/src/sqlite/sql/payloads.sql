@@ -1,0 +1,1 @@
+SELECT payload FROM sqlspec_event_queue
