@@ -80,7 +80,7 @@ impl EventsConfig {
 fn open_backend(config: &EventsConfig, runtime: &Handle) -> Result<Arc<dyn Backend>> {
     let resolved = resolve(config)?;
     let backend = sqlite::open(config, runtime)?;
-    resolved.report(&config.queue_config()?.telemetry);
+    resolved.report(&config.queue_config()?.telemetry, config.poll_interval);
     config.note_ignored();
     Ok(backend)
 }

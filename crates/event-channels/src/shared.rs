@@ -9,9 +9,10 @@ use events_core::telemetry::{Meter, Telemetry};
 use events_core::{
     Admin, Backend, BoxSubscription, Capabilities, ChannelName, Closer, Error, ErrorKind, EventId,
     GroupName, NewEvent, Op, Pending, Result, Settled, Settlement, SettlementMode, Stats,
-    Subscribe, Verdict,
+    Subscribe, Verdict, spans,
 };
 use tokio::sync::OnceCell;
+use tracing::{Instrument as _, Span};
 
 use crate::drained::Drained;
 use crate::held::Held;
@@ -118,10 +119,12 @@ impl Shared {
                 .iter()
                 .try_for_each(|event| event.check_supported(&self.capabilities))
         });
-        match checked {
+        let span = spans::publish(self.backend.name(), &events);
+        let published = match checked {
             Ok(()) => self.backend.publish(events),
             Err(error) => Pending::ready(Err(error.in_backend(self.backend.name()))),
-        }
+        };
+        published.in_span(span, |span, ids| spans::published(span, ids))
     }
 
     pub(crate) fn publish_one(&self, event: NewEvent) -> Pending<EventId> {
@@ -143,6 +146,13 @@ impl Shared {
             Ok(()) => self.backend.subscribe(request),
             Err(error) => Pending::ready(Err(error.in_backend(self.backend.name()))),
         }
+    }
+
+    /// Sends verdicts to the backend.
+    pub(crate) fn send(&self, settlements: Vec<Settlement>) -> Pending<Vec<Result<Settled>>> {
+        let span = spans::settle(self.backend.name(), &settlements);
+        let answers = self.backend.settle(settlements);
+        answers.in_span(span, |span, answers| spans::settled(span, answers))
     }
 
     /// Sends one verdict of the application.
@@ -170,7 +180,7 @@ impl Shared {
             verdict,
         };
         let shared = Arc::clone(self);
-        self.backend.settle(vec![settlement]).then(move |answers| {
+        self.send(vec![settlement]).then(move |answers| {
             let answer = answers?.pop().unwrap_or_else(|| {
                 Err(Error::new(ErrorKind::Backend, op).because("the backend answered nothing"))
             });
@@ -249,16 +259,23 @@ impl Shared {
     /// dropped half-way is taken up by the next one.
     pub(crate) async fn shutdown(&self) -> Result<Drained> {
         self.shutdown
-            .get_or_try_init(|| async {
-                self.state.fetch_max(DRAINING, Ordering::SeqCst);
-                self.streams().values().for_each(Closer::close);
-                let drained = self.listeners.drain().await;
-                self.state.store(CLOSED, Ordering::SeqCst);
-                self.backend.shutdown().await?;
-                Ok(drained)
+            .get_or_try_init(|| {
+                let span = spans::shutdown(self.backend.name());
+                self.drain(span.clone()).instrument(span)
             })
             .await
             .copied()
+    }
+
+    async fn drain(&self, span: Span) -> Result<Drained> {
+        self.state.fetch_max(DRAINING, Ordering::SeqCst);
+        self.streams().values().for_each(Closer::close);
+        let drained = self.listeners.drain().await;
+        spans::drained(&span, drained.listeners, drained.finished, drained.released);
+        self.state.store(CLOSED, Ordering::SeqCst);
+        let closed = self.backend.shutdown().await;
+        closed.inspect_err(|error| spans::failed(&span, error))?;
+        Ok(drained)
     }
 }
 

@@ -6,6 +6,8 @@ use std::{error, fmt};
 
 use jiff::Timestamp;
 
+use crate::Op;
+
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -96,41 +98,6 @@ impl ErrorKind {
             Self::Unavailable | Self::Busy | Self::Timeout | Self::StorageFull
         )
     }
-}
-
-/// The operation that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "each name is the operation itself")]
-pub enum Op {
-    #[error("configure")]
-    Configure,
-    #[error("open")]
-    Open,
-    #[error("publish")]
-    Publish,
-    #[error("subscribe")]
-    Subscribe,
-    #[error("claim")]
-    Claim,
-    #[error("receive")]
-    Receive,
-    #[error("ack")]
-    Ack,
-    #[error("nack")]
-    Nack,
-    #[error("extend")]
-    Extend,
-    #[error("listen")]
-    Listen,
-    #[error("migrate")]
-    Migrate,
-    #[error("admin")]
-    Admin,
-    #[error("clean-up")]
-    CleanUp,
-    #[error("shutdown")]
-    Shutdown,
 }
 
 /// The stretch of time in which a transient subscription may have missed events.

@@ -5,7 +5,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{ChannelName, Error, ErrorKind, EventId, Metadata, Op, Result};
+use crate::{
+    ChannelName, Error, ErrorKind, EventId, Metadata, Op, Result, TraceParent, trace_parent,
+};
 
 /// A delivered event.
 ///
@@ -67,6 +69,15 @@ impl EventMessage {
     #[must_use]
     pub const fn receipt(&self) -> Receipt {
         self.receipt
+    }
+
+    /// The trace in which it was published, if the metadata names one correctly.
+    ///
+    /// It is what some publisher wrote: link to it rather than continue it.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        let text = self.metadata.as_ref()?.get(trace_parent::KEY)?.as_str()?;
+        text.parse().ok()
     }
 
     /// Decodes the payload into a type of yours.

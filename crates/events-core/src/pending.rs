@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use crate::Result;
+use tracing::Span;
+
+use crate::{Result, spans};
 
 /// What a backend hands out for an operation that a thread or task of its own carries out.
 ///
@@ -73,6 +75,29 @@ impl<T: Send + 'static> Pending<T> {
     /// Has the work done and gives up the answer.
     pub fn detach(mut self) {
         self.start();
+    }
+
+    /// The same operation inside a span, which ends with the answer: `note` is told of a good
+    /// one, an error is recorded. Costs nothing when the span is not wanted.
+    pub fn in_span<N>(self, span: Span, note: N) -> Self
+    where
+        N: FnOnce(&Span, &T) + Send + 'static,
+    {
+        if span.is_disabled() {
+            return self;
+        }
+        match self.0 {
+            Repr::Ready(answer) => {
+                if let Some(answer) = &answer {
+                    spans::answered(&span, answer, note);
+                }
+                Self(Repr::Ready(answer))
+            }
+            Repr::Started(operation) => Self::started(Spanned {
+                operation,
+                ending: Some((span, note)),
+            }),
+        }
     }
 
     /// The same operation with its answer changed by `change`, which runs where the answer is
@@ -142,6 +167,48 @@ impl<T, U, F: FnOnce(Result<T>) -> Result<U> + Send> Operation<U> for Then<T, F>
         let change = self.change.take().expect("an operation is waited for once");
         let this = Pin::into_inner(self);
         change(this.operation.wait())
+    }
+}
+
+struct Spanned<T, N> {
+    operation: Pin<Box<dyn Operation<T>>>,
+    /// Taken with the answer, which ends the span.
+    ending: Option<(Span, N)>,
+}
+
+impl<T, N> Unpin for Spanned<T, N> {}
+
+impl<T, N: FnOnce(&Span, &T)> Future for Spanned<T, N> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let answer = {
+            let _inside = this.ending.as_ref().map(|(span, _)| span.enter());
+            std::task::ready!(this.operation.as_mut().poll(cx))
+        };
+        if let Some((span, note)) = this.ending.take() {
+            spans::answered(&span, &answer, note);
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl<T, N: FnOnce(&Span, &T) + Send> Operation<T> for Spanned<T, N> {
+    fn start(mut self: Pin<&mut Self>) {
+        self.operation.as_mut().start();
+    }
+
+    fn wait(self: Pin<Box<Self>>) -> Result<T> {
+        let Self { operation, ending } = *Pin::into_inner(self);
+        match ending {
+            Some((span, note)) => {
+                let answer = span.in_scope(|| operation.wait());
+                spans::answered(&span, &answer, note);
+                answer
+            }
+            None => operation.wait(),
+        }
     }
 }
 

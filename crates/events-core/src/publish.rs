@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::payload::encode_metadata;
-use crate::{Capabilities, ChannelName, Error, ErrorKind, EventId, Op, Payload, Result};
+use crate::{
+    Capabilities, ChannelName, Error, ErrorKind, EventId, Metadata, Op, Payload, Result,
+    TraceParent, trace_parent,
+};
 
 /// How an event is published; everything is optional.
 ///
@@ -28,6 +31,7 @@ pub struct PublishOptions {
     pub(crate) priority: i16,
     pub(crate) expires_in: Option<Duration>,
     pub(crate) event_id: Option<EventId>,
+    pub(crate) traceparent: Option<TraceParent>,
 }
 
 impl PublishOptions {
@@ -64,6 +68,12 @@ impl PublishOptions {
     /// An id of your own: publishing the same id again stores nothing and returns it.
     pub fn event_id(mut self, id: EventId) -> Self {
         self.event_id = Some(id);
+        self
+    }
+
+    /// The trace that publishes it; travels in the metadata, in place of one that is there.
+    pub fn traceparent(mut self, here: TraceParent) -> Self {
+        self.traceparent = Some(here);
         self
     }
 }
@@ -117,6 +127,13 @@ impl NewEvent {
     pub fn options(mut self, options: PublishOptions) -> Self {
         self.options = options;
         self
+    }
+
+    /// The channel that all of these go to.
+    pub(crate) fn common_channel(events: &[Self]) -> Option<&ChannelName> {
+        let first = events.first()?.channel.as_ref().ok()?;
+        let same = |event: &Self| event.channel.as_ref().is_ok_and(|channel| channel == first);
+        events.iter().all(same).then_some(first)
     }
 
     /// Refuses what a backend with these capabilities cannot honour, so that no option is ignored.
@@ -180,13 +197,29 @@ impl NewEvent {
         Ok(EventParts {
             channel,
             payload,
-            metadata: options.metadata.transpose()?,
+            metadata: with_traceparent(options.metadata.transpose()?, options.traceparent)?,
             delay: bounded("delay", options.delay)?.unwrap_or_default(),
             priority: options.priority,
             expires_in: bounded("expires_in", options.expires_in)?,
             event_id: options.event_id,
         })
     }
+}
+
+fn with_traceparent(
+    metadata: Option<Payload>,
+    traceparent: Option<TraceParent>,
+) -> Result<Option<Payload>> {
+    let Some(traceparent) = traceparent else {
+        return Ok(metadata);
+    };
+    let mut map = match metadata {
+        Some(text) => serde_json::from_str(text.text())
+            .map_err(|e| Error::invalid_input(Op::Publish, "metadata is no JSON").caused_by(e))?,
+        None => Metadata::new(),
+    };
+    map.insert(trace_parent::KEY.to_owned(), traceparent.to_string().into());
+    encode_metadata(&map).map(Some)
 }
 
 /// A hundred years; more would overflow the timestamps of some databases.
@@ -219,7 +252,7 @@ pub struct EventParts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const MIB: usize = 1024 * 1024;
 
@@ -244,6 +277,25 @@ mod tests {
             (1, -3, Some(id))
         );
         assert_eq!(parts.expires_in, Some(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_traceparent_joins_the_metadata() {
+        let here = TraceParent::new(1, 2, true).unwrap();
+        let text = |options: PublishOptions| {
+            let event = NewEvent::new("a", 1).options(options.traceparent(here));
+            event.into_parts(MIB).unwrap().metadata.unwrap()
+        };
+        let alone = format!(r#"{{"traceparent":"{here}"}}"#);
+        assert_eq!(text(PublishOptions::new()).text(), alone);
+        let other = PublishOptions::new().metadata(json!({"k": 1, "traceparent": "x"}));
+        let both: Value = serde_json::from_str(text(other).text()).unwrap();
+        assert_eq!(both, json!({"k": 1, "traceparent": here.to_string()}));
+        let large = PublishOptions::new()
+            .metadata(json!({"k": "x".repeat(crate::MAX_METADATA_BYTES - 8)}))
+            .traceparent(here);
+        let error = NewEvent::new("a", 1).options(large).into_parts(MIB);
+        assert!(error.unwrap_err().to_string().contains("metadata is"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 
@@ -17,12 +17,12 @@ use crate::{ChannelName, GroupName};
 const MAX_CHANNEL_LABELS: usize = 256;
 
 macro_rules! counts {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+    ($(#[doc = $doc:literal] $variant:ident = $name:literal,)*) => {
         /// A counter.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Count {
-            $($(#[$doc])* $variant,)*
+            $(#[doc = $doc] $variant,)*
         }
 
         impl Count {
@@ -33,6 +33,14 @@ macro_rules! counts {
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                }
+            }
+
+            /// What it counts, as the documentation says it.
+            #[cfg(test)]
+            const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $doc,)*
                 }
             }
         }
@@ -86,6 +94,33 @@ counts! {
     Shutdown = "events.shutdown",
 }
 
+macro_rules! measures {
+    ($($kind:ident $constant:ident = $name:literal, $doc:literal;)*) => {
+        $(const $constant: &str = $name;)*
+
+        /// Kind, name and meaning of everything that is no counter.
+        #[cfg(test)]
+        const MEASURES: &[(&str, &str, &str)] = &[$((stringify!($kind), $name, $doc),)*];
+    };
+}
+
+measures! {
+    histogram PUBLISH_SECONDS = "events.publish.seconds", "How long a publishing call took.";
+    histogram LAG_SECONDS = "events.lag.seconds", "From the moment an event could be delivered to its delivery.";
+    histogram HANDLER_SECONDS = "events.handler.seconds", "How long a handler took.";
+    histogram BATCH_SIZE = "events.batch.size", "How many events a claim brought.";
+    histogram STATEMENT_SECONDS = "events.statement.seconds", "How long a statement took; labels `backend` and `op`.";
+    gauge DEPTH = "events.depth", "Ready events of a channel, when they were last counted.";
+    gauge OLDEST_AGE = "events.oldest_age.seconds", "Age of the oldest ready event, when they were last counted.";
+    gauge IN_FLIGHT = "events.in_flight", "Events that handlers are working on.";
+    gauge CLAIM_TIME = "events.claim.timestamp.seconds", "When the database was last asked for events, in seconds since 1970.";
+    gauge POLL_INTERVAL = "events.poll.interval", "The longest wait between two looks at the database, in seconds, of the channel that was opened last.";
+    counter BACKEND_RESOLVED = "events.backend.resolved", "Channels opened, by `backend`.";
+}
+
+/// In snapshots only: a gauge cannot grow by itself.
+const CLAIM_AGE: &str = "events.claim.age.seconds";
+
 /// The counters of all channels that share a configuration name.
 pub struct Telemetry {
     name: String,
@@ -93,6 +128,7 @@ pub struct Telemetry {
     in_flight: AtomicU64,
     resolved: Mutex<BTreeMap<&'static str, u64>>,
     last_claim: Mutex<Option<Instant>>,
+    poll_interval: Mutex<Option<Duration>>,
     labels: RwLock<HashMap<ChannelName, ()>>,
 }
 
@@ -110,6 +146,7 @@ impl Telemetry {
                 in_flight: AtomicU64::new(0),
                 resolved: Mutex::default(),
                 last_claim: Mutex::default(),
+                poll_interval: Mutex::default(),
                 labels: RwLock::default(),
             })
         });
@@ -162,10 +199,12 @@ impl Telemetry {
         channel.as_str().to_owned()
     }
 
-    /// Notes which backend a channel got.
-    pub fn backend_resolved(&self, backend: &'static str) {
+    /// Notes which backend a channel got, and how long it waits between two looks at most.
+    pub fn backend_resolved(&self, backend: &'static str, poll_interval: Duration) {
         *lock(&self.resolved).entry(backend).or_default() += 1;
-        counter!("events.backend.resolved", "backend" => backend).increment(1);
+        counter!(BACKEND_RESOLVED, "backend" => backend).increment(1);
+        *lock(&self.poll_interval) = Some(poll_interval);
+        gauge!(POLL_INTERVAL, "backend" => backend).set(poll_interval.as_secs_f64());
     }
 
     /// Notes that the database was asked for events just now.
@@ -183,10 +222,7 @@ impl Telemetry {
         for count in Count::ALL {
             put(count.name(), to_f64(self.get(*count)));
         }
-        put(
-            "events.in_flight",
-            to_f64(self.in_flight.load(Ordering::Relaxed)),
-        );
+        put(IN_FLIGHT, to_f64(self.in_flight.load(Ordering::Relaxed)));
         for (backend, count) in lock(&self.resolved).iter() {
             put(
                 &format!("events.backend.{backend}.resolved"),
@@ -194,7 +230,10 @@ impl Telemetry {
             );
         }
         if let Some(at) = *lock(&self.last_claim) {
-            put("events.claim.age_seconds", at.elapsed().as_secs_f64());
+            put(CLAIM_AGE, at.elapsed().as_secs_f64());
+        }
+        if let Some(interval) = *lock(&self.poll_interval) {
+            put(POLL_INTERVAL, interval.as_secs_f64());
         }
         values
     }
@@ -228,7 +267,7 @@ pub struct Meter {
     depth: Gauge,
     oldest_age: Gauge,
     in_flight: Gauge,
-    claim_age: Gauge,
+    claim_time: Gauge,
 }
 
 impl Meter {
@@ -239,14 +278,14 @@ impl Meter {
                 .iter()
                 .map(|count| counter!(count.name(), labels.clone()))
                 .collect(),
-            publish_seconds: histogram!("events.publish.seconds", labels.clone()),
-            batch_size: histogram!("events.batch.size", labels.clone()),
-            lag_seconds: histogram!("events.lag.seconds", labels.clone()),
-            handler_seconds: histogram!("events.handler.seconds", labels.clone()),
-            depth: gauge!("events.depth", labels.clone()),
-            oldest_age: gauge!("events.oldest_age.seconds", labels.clone()),
-            in_flight: gauge!("events.in_flight", labels.clone()),
-            claim_age: gauge!("events.claim.age.seconds", labels),
+            publish_seconds: histogram!(PUBLISH_SECONDS, labels.clone()),
+            batch_size: histogram!(BATCH_SIZE, labels.clone()),
+            lag_seconds: histogram!(LAG_SECONDS, labels.clone()),
+            handler_seconds: histogram!(HANDLER_SECONDS, labels.clone()),
+            depth: gauge!(DEPTH, labels.clone()),
+            oldest_age: gauge!(OLDEST_AGE, labels.clone()),
+            in_flight: gauge!(IN_FLIGHT, labels.clone()),
+            claim_time: gauge!(CLAIM_TIME, labels),
         }
     }
 
@@ -283,7 +322,9 @@ impl Meter {
     pub fn claimed(&self, events: usize) {
         self.add(Count::Poll, 1);
         self.telemetry.claimed_now();
-        self.claim_age.set(0.0);
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        self.claim_time
+            .set(since_1970.unwrap_or_default().as_secs_f64());
         if events == 0 {
             self.add(Count::PollEmpty, 1);
         } else {
@@ -319,9 +360,39 @@ impl fmt::Debug for Meter {
     }
 }
 
-/// Notes how long a statement took.
-pub fn statement(backend: &'static str, op: &'static str, time: Duration) {
-    histogram!("events.statement.seconds", "backend" => backend, "op" => op).record(time);
+/// How long the statements of a database take; one histogram for each operation.
+pub struct StatementTimes {
+    backend: &'static str,
+    by_op: Vec<(&'static str, Histogram)>,
+}
+
+impl StatementTimes {
+    /// Those of a backend.
+    #[must_use]
+    pub const fn new(backend: &'static str) -> Self {
+        Self {
+            backend,
+            by_op: Vec::new(),
+        }
+    }
+
+    /// Notes how long the statements of an operation took.
+    pub fn took(&mut self, op: &'static str, time: Duration) {
+        if let Some((_, known)) = self.by_op.iter().find(|(known, _)| *known == op) {
+            return known.record(time);
+        }
+        let new = histogram!(STATEMENT_SECONDS, "backend" => self.backend, "op" => op);
+        new.record(time);
+        self.by_op.push((op, new));
+    }
+}
+
+impl fmt::Debug for StatementTimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatementTimes")
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -363,5 +434,38 @@ mod tests {
             "other"
         );
         assert_eq!(telemetry.label(&ChannelName::new("c0").unwrap()), "c0");
+    }
+
+    fn table() -> String {
+        let mut table = String::from("| Metric | Kind | Meaning |\n| --- | --- | --- |\n");
+        for count in Count::ALL {
+            let meaning = count.meaning().trim();
+            table += &format!("| `{}` | counter | {meaning} |\n", count.name());
+        }
+        for (kind, name, meaning) in MEASURES {
+            table += &format!("| `{name}` | {kind} | {meaning} |\n");
+        }
+        table
+    }
+
+    /// `UPDATE_DOCS=1 cargo test -p events-core documentation` writes the table.
+    #[test]
+    fn the_documentation_lists_every_metric() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/telemetry.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        let (before, rest) = text.split_once("<!-- metrics -->\n").unwrap();
+        let (shown, after) = rest.split_once("<!-- /metrics -->").unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let updated = format!(
+                "{before}<!-- metrics -->\n{}<!-- /metrics -->{after}",
+                table()
+            );
+            return std::fs::write(page, updated).unwrap();
+        }
+        assert_eq!(
+            shown,
+            table(),
+            "run with UPDATE_DOCS=1 to update docs/src/telemetry.md"
+        );
     }
 }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
+use events_core::telemetry::StatementTimes;
 use events_core::{ChannelName, Error, ErrorKind, Op, Result};
 use events_queue::{AckDurability, Clock, Durability, QueueConfig, Wakes};
 use rusqlite::{CachedStatement, Connection};
 
-use crate::error::sqlite;
+use crate::error::{BACKEND, sqlite};
 use crate::failpoint::failpoint;
 use crate::job::{Job, Kind};
 use crate::sql::Statements;
@@ -22,6 +24,7 @@ pub(crate) struct Database {
     pub(crate) sql: Statements,
     pub(crate) config: QueueConfig,
     pub(crate) clock: Clock,
+    pub(crate) times: StatementTimes,
     /// Opens the file again, after an I/O error has made this connection's state unknown.
     reopen: Reopen,
     reopen_wanted: bool,
@@ -53,6 +56,7 @@ impl Database {
             sql,
             config,
             clock,
+            times: StatementTimes::new(BACKEND),
             reopen,
             reopen_wanted: false,
             synchronous: None,
@@ -135,7 +139,10 @@ impl Database {
         }
         let Some((at, error)) = failed else {
             failpoint!("before_commit");
-            return match self.run("COMMIT") {
+            let started = Instant::now();
+            let committed = self.run("COMMIT");
+            self.times.took("commit", started.elapsed());
+            return match committed {
                 Ok(()) => {
                     failpoint!("after_commit");
                     self.ring_all(&writer.wakes);

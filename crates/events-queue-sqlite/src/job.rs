@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use events_core::{Error, ErrorKind, Op, Result};
 
@@ -78,12 +79,14 @@ where
     }
 
     fn run(&mut self, database: &mut Database) -> Result<()> {
+        let started = Instant::now();
         let run = AssertUnwindSafe(|| (self.run)(database));
         let answer = catch_unwind(run).unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Backend, self.op)
                 .because("a bug in this library: the operation panicked")
                 .in_backend(BACKEND))
         });
+        database.times.took(self.op.as_str(), started.elapsed());
         self.answer = Some(answer.map_err(|e| e.during(self.op))?);
         Ok(())
     }

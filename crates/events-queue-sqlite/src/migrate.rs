@@ -10,7 +10,7 @@ mod tests;
 
 use std::fmt::Write as _;
 
-use events_core::{Error, ErrorKind, Op, Result, TableName, Timestamp};
+use events_core::{Error, ErrorKind, Op, Result, TableName, Timestamp, spans};
 use events_migrations::{Dialect, Direction, LEDGER, MigrationStatus, State};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -31,6 +31,15 @@ const DIALECT: Dialect = Dialect::Sqlite;
 /// id, `SchemaMissing` when some of the tables exist and some do not, `SchemaNewer` when a newer
 /// version made them. Nothing is changed then.
 pub fn up(conn: &mut Connection, table: &TableName, now: Timestamp) -> Result<Vec<String>> {
+    let span = spans::migrate(table, "up");
+    spans::run(
+        &span,
+        || apply(conn, table, now),
+        |span, ids| spans::migrated(span, ids),
+    )
+}
+
+fn apply(conn: &mut Connection, table: &TableName, now: Timestamp) -> Result<Vec<String>> {
     let table = in_main(table)?;
     if Found::read(conn, &table)?
         .plan(&table, Direction::Up)?
@@ -67,6 +76,15 @@ pub fn up(conn: &mut Connection, table: &TableName, now: Timestamp) -> Result<Ve
 /// `InvalidConfig` when a table of that name is not ours, `SchemaNewer` when a newer version made
 /// them. Nothing is changed then.
 pub fn down(conn: &mut Connection, table: &TableName) -> Result<Vec<String>> {
+    let span = spans::migrate(table, "down");
+    spans::run(
+        &span,
+        || revert(conn, table),
+        |span, ids| spans::migrated(span, ids),
+    )
+}
+
+fn revert(conn: &mut Connection, table: &TableName) -> Result<Vec<String>> {
     let table = in_main(table)?;
     if Found::read(conn, &table)?
         .plan(&table, Direction::Down)?

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use event_listener::EventListener;
 use events_core::telemetry::Count;
 use events_core::{
-    Closer, Error, EventId, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe, Timestamp,
+    Closer, Error, EventId, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe,
+    Timestamp, spans,
 };
 
 use crate::engine::{ConsumerEntry, Engine, Queue};
@@ -141,13 +142,22 @@ impl<S: QueueStore> Consumer<S> {
             lease: self.engine.config.lease,
             max_attempts: self.engine.config.max_attempts,
         };
-        (
-            Asked {
-                at: Instant::now(),
-                limit,
-            },
-            self.engine.store.claim(claim),
-        )
+        // Before the claim, so that the lease does not seem to end later than it does.
+        let asked = Asked {
+            at: Instant::now(),
+            limit,
+        };
+        let (engine, queue) = (&self.engine, &self.queue);
+        let span = spans::claim(
+            engine.store.name(),
+            &queue.channel,
+            queue.group.as_ref(),
+            limit,
+        );
+        let claimed = engine.store.claim(claim).in_span(span, |span, claimed| {
+            spans::claimed(span, claimed.rows.len());
+        });
+        (asked, claimed)
     }
 
     /// Takes in the answer of a claim; an error is for the consumer to see.

@@ -34,6 +34,7 @@ pub(crate) struct Engine<S> {
 pub(crate) struct Queue {
     pub(crate) id: i64,
     pub(crate) channel: ChannelName,
+    pub(crate) group: Option<GroupName>,
     pub(crate) bell: Arc<Event>,
     pub(crate) meter: Meter,
 }
@@ -83,6 +84,7 @@ impl<S: QueueStore> Engine<S> {
             Arc::new(Queue {
                 id,
                 channel: channel.clone(),
+                group: group.cloned(),
                 bell: self.store.wakes().bell(id, channel),
                 meter: self
                     .config

@@ -258,7 +258,7 @@ impl Worker {
             return;
         };
         // Unwind safe because nothing of the handler is used after a panic.
-        let handled = AssertUnwindSafe(|| (self.handler)(message));
+        let handled = AssertUnwindSafe(|| in_hand.span.in_scope(|| (self.handler)(message)));
         let outcome = match catch_unwind(handled) {
             Ok(answer) => Outcome::Answered(answer),
             Err(panic) => Outcome::Panicked(panic_text(&*panic)),

@@ -1,5 +1,8 @@
 //! Which backend a channel gets.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use events_core::telemetry::{Count, Telemetry};
 use events_core::{Error, ErrorKind, Op, Result};
 
@@ -31,8 +34,8 @@ pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
 
 impl Resolved {
     /// Says what was decided: a fallback is one warning and one count.
-    pub(crate) fn report(self, telemetry: &std::sync::Arc<Telemetry>) {
-        telemetry.backend_resolved(self.backend.as_str());
+    pub(crate) fn report(self, telemetry: &Arc<Telemetry>, poll_interval: Duration) {
+        telemetry.backend_resolved(self.backend.as_str(), poll_interval);
         if let Some(wanted) = self.instead_of {
             tracing::warn!(
                 requested = wanted.as_str(),

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use events_core::telemetry::{Count, Meter};
 use events_core::{
-    Error, EventId, EventMessage, Receipt, RetryAfter, Settlement, Subscribe, Verdict,
+    Error, EventId, EventMessage, GroupName, Receipt, RetryAfter, Settlement, Subscribe, Verdict,
+    spans,
 };
+use tracing::Span;
 
 use super::error::HandlerResult;
 use super::options::{HandlingOptions, OnNotice};
@@ -32,6 +34,8 @@ pub(crate) struct InHand {
     handling: Arc<Handling>,
     key: u64,
     started: Instant,
+    /// Where the handler is to run; it ends with this.
+    pub(crate) span: Span,
 }
 
 impl Drop for InHand {
@@ -45,6 +49,7 @@ pub(crate) struct Handling {
     pub(crate) control: Arc<Control>,
     pub(crate) renewals: Arc<Renewals>,
     pub(crate) timeout: Option<Duration>,
+    group: Option<GroupName>,
     meter: Meter,
     auto_ack: bool,
     on_notice: Option<OnNotice>,
@@ -62,6 +67,7 @@ impl Handling {
             renewals: Arc::new(Renewals::new(Arc::clone(shared), options.timeout)),
             timeout: options.timeout,
             shared: Arc::clone(shared),
+            group: request.group.clone(),
             meter,
             auto_ack: options.auto_ack,
             on_notice: options.on_notice,
@@ -91,13 +97,14 @@ impl Handling {
             handling: Arc::clone(self),
             key,
             started,
+            span: spans::handle(self.shared.backend.name(), self.group.as_ref(), message),
         })
     }
 
     /// Judges how a handler ended. `None` when there is nothing to record.
     pub(crate) fn end(&self, in_hand: InHand, outcome: Outcome) -> Option<Due> {
         self.meter.handler_took(in_hand.started.elapsed());
-        let verdict = self.judge(outcome);
+        let verdict = in_hand.span.in_scope(|| self.judge(&in_hand.span, outcome));
         let (event_id, receipt, until) = self.renewals.end(in_hand.key)?;
         self.control.handler_ended();
         self.due(event_id, receipt, verdict?, until)
@@ -138,16 +145,21 @@ impl Handling {
         })
     }
 
-    fn judge(&self, outcome: Outcome) -> Option<Verdict> {
-        let (retry, reason) = match outcome {
-            Outcome::Answered(Ok(())) => return self.auto_ack.then_some(Verdict::Ack),
-            Outcome::Answered(Err(error)) => (error.retry(), error.to_string()),
-            Outcome::Panicked(text) => (RetryAfter::Policy, format!("handler panicked: {text}")),
-            Outcome::TimedOut(after) => (
-                RetryAfter::Policy,
-                format!("handler timed out after {after:?}"),
-            ),
+    fn judge(&self, span: &Span, outcome: Outcome) -> Option<Verdict> {
+        let policy = RetryAfter::Policy;
+        let (word, retry, reason) = match outcome {
+            Outcome::Answered(Ok(())) => {
+                spans::handled(span, "ok", None);
+                return self.auto_ack.then_some(Verdict::Ack);
+            }
+            Outcome::Answered(Err(error)) => ("error", error.retry(), error.to_string()),
+            Outcome::Panicked(text) => ("panic", policy, format!("handler panicked: {text}")),
+            Outcome::TimedOut(after) => {
+                let reason = format!("handler timed out after {after:?}");
+                ("timeout", policy, reason)
+            }
         };
+        spans::handled(span, word, Some(&reason));
         self.meter.add(Count::HandlerError, 1);
         tracing::debug!(channel = %self.control.channel, reason, "an event was not handled");
         Some(Verdict::Nack {

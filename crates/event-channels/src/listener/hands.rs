@@ -13,6 +13,7 @@ use std::time::Duration;
 use events_core::EventMessage;
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 
 use super::error::HandlerResult;
 use super::handle::ListenerId;
@@ -22,7 +23,7 @@ use crate::listener_registry::HANDLING;
 type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// A handler of any type, with its panic, its time limit and its mark around it.
-pub(crate) type Run = Arc<dyn Fn(EventMessage) -> Running + Send + Sync>;
+pub(crate) type Run = Arc<dyn Fn(EventMessage, Span) -> Running + Send + Sync>;
 
 pub(crate) fn runner<F, Fut>(id: ListenerId, timeout: Option<Duration>, handler: F) -> Run
 where
@@ -30,7 +31,7 @@ where
     Fut: Future<Output = HandlerResult> + Send + 'static,
 {
     let handler = Arc::new(handler);
-    Arc::new(move |message| {
+    Arc::new(move |message, span| {
         let handler = Arc::clone(&handler);
         let work = async move {
             // Called in here, so that a panic before the first await is caught as well.
@@ -44,7 +45,7 @@ where
             }
         };
         // Unwind safe because nothing of the handler is used after a panic.
-        let caught = AssertUnwindSafe(HANDLING.scope(id, work)).catch_unwind();
+        let caught = AssertUnwindSafe(HANDLING.scope(id, work.instrument(span))).catch_unwind();
         Box::pin(
             caught.map(|outcome| {
                 outcome.unwrap_or_else(|panic| Outcome::Panicked(panic_text(&*panic)))

@@ -145,7 +145,7 @@ impl Renewals {
                 verdict: Verdict::Extend(hold.lease),
             })
             .collect();
-        match self.shared.backend.settle(settlements).await {
+        match self.shared.send(settlements).await {
             Ok(answers) => {
                 for ((key, hold), answer) in due.iter().zip(answers) {
                     self.renewed(*key, hold, asked, answer);

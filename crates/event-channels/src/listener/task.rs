@@ -170,7 +170,10 @@ impl Task {
             Poll::Ready(Found::Again) => {}
             Poll::Ready(Found::Closed) => self.handling.control.stop(),
             Poll::Ready(Found::Event(message)) => match self.handling.begin(&message) {
-                Some(in_hand) => self.hands.start(in_hand, (self.run)(message)),
+                Some(in_hand) => {
+                    let handler = (self.run)(message, in_hand.span.clone());
+                    self.hands.start(in_hand, handler);
+                }
                 None => self.verdicts.queue.push(self.handling.give_back(&message)),
             },
         }

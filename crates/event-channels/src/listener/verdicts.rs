@@ -51,7 +51,7 @@ impl Verdicts {
         }
         std::mem::swap(&mut self.queued, &mut self.sent);
         let settlements = self.sent.iter().map(|due| due.settlement.clone()).collect();
-        Some(self.handling.shared.backend.settle(settlements))
+        Some(self.handling.shared.send(settlements))
     }
 
     /// Takes in the answer of a batch. What failed and is worth a retry is queued again; the
