@@ -1,23 +1,54 @@
-//! Configuration files: TOML, every option a key at top level.
+//! Configuration from files and through serde: every option a key at top level.
 
 use std::path::Path;
-use std::time::Duration;
 
 use events_core::{Error, Result};
 use events_queue::{AckDurability, Durability};
-use toml::{Table, Value};
+use serde::{Deserialize, Deserializer};
 
 use super::keys::unknown;
-use super::{AqVisibility, BackendKind, EventsConfig, Fallback, Overflow, parse_duration};
+use super::values::{Item, Keys};
+use super::{AqVisibility, BackendKind, EventsConfig, Fallback, Overflow};
+
+/// As a part of a configuration of your own, in any format that names its keys: the same keys,
+/// values and errors as in a file.
+///
+/// ```
+/// use event_channels::EventsConfig;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Settings {
+///     workers: u8,
+///     events: EventsConfig,
+/// }
+///
+/// let text = r#"{"workers": 4, "events": {"url": "sqlite:app.db", "lease_seconds": "2m"}}"#;
+/// let settings: Settings = serde_json::from_str(text)?;
+/// # assert_eq!(settings.workers, 4);
+/// # let _ = settings.events;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+impl<'de> Deserialize<'de> for EventsConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let config = Self::from_keys(Keys::deserialize(deserializer)?);
+        config.map_err(|error| {
+            let text = error
+                .detail()
+                .map_or_else(|| error.to_string(), str::to_owned);
+            serde::de::Error::custom(text)
+        })
+    }
+}
 
 impl EventsConfig {
-    /// Reads a configuration file.
+    /// Reads a configuration file in TOML.
     ///
     /// # Errors
     /// `InvalidConfig` when the file cannot be read, or as [`EventsConfig::from_toml_str`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_toml_str(&read_file(path)?).map_err(|error| in_file(path, error))
+        let config = read_file(path).and_then(|text| Self::from_toml_str(&text));
+        config.map_err(|error| in_file(path, error))
     }
 
     /// Reads a configuration file that may leave the URL out; then `url` is used.
@@ -26,14 +57,15 @@ impl EventsConfig {
     /// As [`EventsConfig::from_file`].
     pub fn from_file_or(path: impl AsRef<Path>, url: &str) -> Result<Self> {
         let path = path.as_ref();
-        let text = read_file(path)?;
-        let own = read(&text)
-            .is_ok_and(|table| table.contains_key("url") || table.contains_key("url_env"));
-        let config = if own {
-            Self::from_toml_str(&text)
-        } else {
-            Self::new(url)?.with_toml_str(&text)
-        };
+        let config = read_file(path)
+            .and_then(|text| read(&text))
+            .and_then(|keys| {
+                if keys.has("url") || keys.has("url_env") {
+                    Self::from_keys(keys)
+                } else {
+                    Self::new(url)?.apply(&keys)
+                }
+            });
         config.map_err(|error| in_file(path, error))
     }
 
@@ -42,11 +74,23 @@ impl EventsConfig {
     /// # Errors
     /// `InvalidConfig` for text that is no TOML, an unknown key, or a value that breaks a rule.
     pub fn from_toml_str(text: &str) -> Result<Self> {
-        let mut table = read(text)?;
-        let url = match (
-            take_text(&mut table, "url")?,
-            take_text(&mut table, "url_env")?,
-        ) {
+        Self::from_keys(read(text)?)
+    }
+
+    /// This configuration with the options of a file that may leave the URL out.
+    ///
+    /// # Errors
+    /// As [`EventsConfig::from_toml_str`].
+    pub fn with_toml_str(self, text: &str) -> Result<Self> {
+        let mut keys = read(text)?;
+        for key in ["url", "url_env"] {
+            keys.take_text(key)?;
+        }
+        self.apply(&keys)
+    }
+
+    fn from_keys(mut keys: Keys) -> Result<Self> {
+        let url = match (keys.take_text("url")?, keys.take_text("url_env")?) {
             (Some(url), None) => url,
             (None, Some(variable)) => std::env::var(&variable).map_err(|_| {
                 Error::invalid_config(format!(
@@ -64,32 +108,20 @@ impl EventsConfig {
                 ));
             }
         };
-        Self::new(url)?.apply(table)
+        Self::new(url)?.apply(&keys)
     }
 
-    /// This configuration with the options of a file that may leave the URL out.
-    ///
-    /// # Errors
-    /// As [`EventsConfig::from_toml_str`].
-    pub fn with_toml_str(self, text: &str) -> Result<Self> {
-        let mut table = read(text)?;
-        for key in ["url", "url_env"] {
-            take_text(&mut table, key)?;
-        }
-        self.apply(table)
-    }
-
-    fn apply(mut self, table: Table) -> Result<Self> {
-        if table.contains_key("backend") && table.contains_key("events_backend") {
+    fn apply(mut self, keys: &Keys) -> Result<Self> {
+        if keys.has("backend") && keys.has("events_backend") {
             return Err(Error::invalid_config(
                 "backend and events_backend are the same option; keep one",
             ));
         }
-        let alias_wins = table.contains_key("event_poll_interval");
-        for (key, value) in &table {
-            let shadowed = key == "poll_interval" && alias_wins;
+        let alias_wins = keys.has("event_poll_interval");
+        for item in keys.items() {
+            let shadowed = item.key == "poll_interval" && alias_wins;
             let kept = self.poll_interval;
-            self = self.set(key, value)?;
+            self = self.set(item)?;
             if shadowed {
                 self.poll_interval = kept;
             }
@@ -97,9 +129,8 @@ impl EventsConfig {
         Ok(self)
     }
 
-    fn set(self, key: &str, value: &Value) -> Result<Self> {
-        let item = Item { key, value };
-        Ok(match key {
+    fn set(self, item: Item<'_>) -> Result<Self> {
+        Ok(match item.key {
             "backend" | "events_backend" => self.backend(BackendKind::parse(item.text()?)?),
             "fallback" => self.fallback(Fallback::parse(item.text()?)?),
             "auto_migrate" => self.auto_migrate(item.flag()?),
@@ -135,15 +166,14 @@ impl EventsConfig {
             "listener_queue_capacity" => self.listener_queue_capacity(item.whole()?),
             "listener_overflow" => self.listener_overflow(Overflow::parse(item.text()?)?),
             "spill_table" => self.spill_table(item.text()?),
-            _ => return Err(unknown(key)),
+            key => return Err(unknown(key)),
         })
     }
 }
 
 fn read_file(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| {
-        Error::invalid_config(format!("{}: the file cannot be read", path.display())).caused_by(e)
-    })
+    std::fs::read_to_string(path)
+        .map_err(|e| Error::invalid_config("the file cannot be read").caused_by(e))
 }
 
 fn in_file(path: &Path, error: Error) -> Error {
@@ -151,9 +181,9 @@ fn in_file(path: &Path, error: Error) -> Error {
     error.because(detail)
 }
 
-fn read(text: &str) -> Result<Table> {
+fn read(text: &str) -> Result<Keys> {
     // The parser's own message quotes the line, which may hold a password.
-    text.parse::<Table>().map_err(|e| {
+    toml::from_str(text).map_err(|e| {
         let start = e.span().map_or(0, |span| span.start);
         let line = text.as_bytes()[..start.min(text.len())]
             .iter()
@@ -164,83 +194,21 @@ fn read(text: &str) -> Result<Table> {
     })
 }
 
-fn take_text(table: &mut Table, key: &str) -> Result<Option<String>> {
-    match table.remove(key) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(Error::invalid_config(format!(
-            "{key} must be a string, not a {}",
-            other.type_str()
-        ))),
-    }
-}
-
-/// A key with its value, and what can be made of it.
-struct Item<'a> {
-    key: &'a str,
-    value: &'a Value,
-}
-
-impl<'a> Item<'a> {
-    fn bad(&self, rule: &str) -> Error {
-        let shown: String = self.value.to_string().chars().take(64).collect();
-        Error::invalid_config(format!("{} must be {rule}, not {shown}", self.key))
-    }
-
-    fn text(&self) -> Result<&'a str> {
-        self.value.as_str().ok_or_else(|| self.bad("a string"))
-    }
-
-    /// Whether it is the word that stands for the default.
-    fn is(&self, word: &str) -> bool {
-        self.value.as_str() == Some(word)
-    }
-
-    fn flag(&self) -> Result<bool> {
-        self.value
-            .as_bool()
-            .ok_or_else(|| self.bad("true or false"))
-    }
-
-    fn whole<T: TryFrom<i64>>(&self) -> Result<T> {
-        let number = self.value.as_integer().filter(|n| *n >= 1);
-        number
-            .and_then(|n| T::try_from(n).ok())
-            .ok_or_else(|| self.bad("a positive whole number"))
-    }
-
-    fn duration(&self) -> Result<Duration> {
-        let rule =
-            "a number of seconds, or a string like \"250ms\", \"5s\", \"2m\", \"1h\" or \"1d\"";
-        let seconds = match self.value {
-            Value::Integer(n) => u64::try_from(*n).ok().map(Duration::from_secs),
-            Value::Float(f) => Duration::try_from_secs_f64(*f).ok(),
-            Value::String(text) => parse_duration(text).ok(),
-            _ => None,
-        };
-        seconds.ok_or_else(|| self.bad(rule))
-    }
-
-    fn one_of<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T> {
-        let text = self.text()?;
-        choices
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, value)| *value)
-            .ok_or_else(|| {
-                let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-                self.bad(&format!("one of {}", names.join(", ")))
-            })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::OPTIONS;
     use super::*;
 
     fn config(keys: &str) -> Result<EventsConfig> {
         EventsConfig::from_toml_str(&format!("url = 'sqlite::memory:'\n{keys}"))
+    }
+
+    /// The same keys in another format.
+    fn from_json(keys: &str) -> Result<EventsConfig, serde_json::Error> {
+        let keys = keys.replace('\'', "\"");
+        serde_json::from_str(&format!("{{\"url\": \"sqlite::memory:\"{keys}}}"))
     }
 
     /// Each option with a good value, and one that is refused with its key and value.
@@ -277,13 +245,23 @@ mod tests {
     #[test]
     fn every_option_is_read_and_refuses_a_bad_value_with_key_and_value() {
         for (key, good, bad) in VALUES {
-            config(&format!("{key} = {good}")).unwrap_or_else(|e| panic!("{key}: {e}"));
-            let error = config(&format!("{key} = {bad}")).unwrap_err().to_string();
-            let shown = bad.trim_matches('\'');
+            let read = config(&format!("{key} = {good}")).unwrap_or_else(|e| panic!("{key}: {e}"));
+            let error = config(&format!("{key} = {bad}")).unwrap_err();
+            let shown = match *bad {
+                "[]" => "a list",
+                text => text.trim_matches('\''),
+            };
+            let text = error.detail().unwrap();
             assert!(
-                error.contains(key) && error.contains(shown),
-                "{key} = {bad}: {error}"
+                text.contains(key) && text.contains(shown),
+                "{key} = {bad}: {text}"
             );
+            // Another format reads the same, and says the same.
+            let other = from_json(&format!(", '{key}': {good}"));
+            let other = other.unwrap_or_else(|e| panic!("{key}: {e}"));
+            assert_eq!(format!("{read:?}"), format!("{other:?}"));
+            let other = from_json(&format!(", '{key}': {bad}")).unwrap_err();
+            assert!(other.to_string().starts_with(text), "{other}");
         }
         let tested =
             |key: &str| VALUES.iter().any(|(name, ..)| *name == key) || key.starts_with("url");
@@ -308,6 +286,45 @@ mod tests {
     fn words_that_stand_for_the_default() {
         let words = config("prefetch = 'auto'\nhandler_timeout = 'none'").unwrap();
         assert_eq!((words.prefetch, words.handler_timeout), (None, None));
+    }
+
+    #[test]
+    fn as_a_part_of_another_configuration() {
+        #[derive(Debug, Deserialize)]
+        struct Settings {
+            events: EventsConfig,
+        }
+        let text = "[events]\nurl = 'sqlite:app.db'\nevents_backend = 'queue'\npoll_interval = 9\nevent_poll_interval = '250ms'";
+        let read = toml::from_str::<Settings>(text).unwrap().events;
+        assert_eq!(read.poll_interval, Duration::from_millis(250));
+        assert_eq!(read.backend, Some(BackendKind::PollQueue));
+        for (keys, hint) in [
+            (", 'queue_tabel': 1", "did you mean \"queue_table\"?"),
+            (", 'manage_schema': true", "auto_migrate"),
+            (", 'extension_config': {'events': {}}", "top-level keys"),
+            (", 'lease_seconds': null", "not nothing"),
+            (", 'lease_seconds': {'secs': 1}", "not a table"),
+            (
+                ", 'max_attempts': 18446744073709551615",
+                "positive whole number",
+            ),
+            (", 'name': 'a', 'name': 'b'", "\"name\" stands there twice"),
+            (", 'url_env': 'X'", "keep one"),
+        ] {
+            let error = from_json(keys).unwrap_err().to_string();
+            assert!(error.contains(hint), "{keys}: {error}");
+        }
+        let secret = r#"{"url": {"password": "canary"}}"#;
+        let error = serde_json::from_str::<EventsConfig>(secret).unwrap_err();
+        assert!(!error.to_string().contains("canary"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("url must be a string, not a table"),
+            "{error}"
+        );
+        let missing = serde_json::from_str::<EventsConfig>("{}").unwrap_err();
+        assert!(missing.to_string().contains("url is missing"), "{missing}");
     }
 
     #[test]

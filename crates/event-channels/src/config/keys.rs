@@ -1,8 +1,8 @@
 //! The names of the options: for files, for errors about typos, and for the documentation.
 
-use std::fmt::Write as _;
-
 use events_core::Error;
+
+use super::retired;
 
 /// What the documentation says of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,6 +228,9 @@ pub(super) fn unknown(key: &str) -> Error {
             "section {key:?} is not read; options are top-level keys here, such as queue_table = \"app_events\""
         ));
     }
+    if let Some(way_out) = retired::way_out(key) {
+        return Error::invalid_config(format!("option {key:?} is not one here; {way_out}"));
+    }
     let shown: String = key.chars().take(64).collect();
     let names = || {
         OPTIONS
@@ -236,23 +239,24 @@ pub(super) fn unknown(key: &str) -> Error {
             .chain(ALIASES.iter().copied())
     };
     let longer = names().find(|name| shown.len() >= 3 && name.starts_with(&shown));
-    let similar = names()
+    let (distance, closest) = names()
         .map(|name| (strsim::damerau_levenshtein(name, &shown), name))
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, name)| *distance <= name.len().max(shown.len()) / 2)
-        .map(|(_, name)| name);
-    let mut text = format!("there is no option {shown:?}");
-    match longer.or(similar) {
-        Some(name) => {
-            let _ = write!(text, "; did you mean {name:?}?");
+        .expect("there are options");
+    let near = distance <= closest.len().max(shown.len()) / 2;
+    let hint = match longer.or(near.then_some(closest)) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => {
+            format!("the closest is {closest:?}, and all are listed in docs/src/configuration.md")
         }
-        None => text += "; the options are listed in docs/src/configuration.md",
-    }
-    Error::invalid_config(text)
+    };
+    Error::invalid_config(format!("there is no option {shown:?}; {hint}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn table() -> String {
@@ -304,10 +308,10 @@ mod tests {
             let error = unknown(typo).to_string();
             assert!(error.contains(&format!("did you mean {key:?}")), "{error}");
         }
+        let far = unknown("zzzzzzzzzzzzzzzzzzzzzzz").to_string();
         assert!(
-            unknown("zzzzzzzzzzzzzzzzzzzzzzz")
-                .to_string()
-                .contains("configuration.md")
+            far.contains("the closest is \"url\"") && far.contains("configuration.md"),
+            "{far}"
         );
         assert!(
             unknown("extension_config")

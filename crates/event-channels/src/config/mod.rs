@@ -1,4 +1,4 @@
-//! Configuration: by builder, from a TOML file, or from a URL alone.
+//! Configuration: by builder, from a TOML file, through serde, or from a URL alone.
 
 mod builder;
 mod choice;
@@ -6,8 +6,10 @@ mod duration;
 mod file;
 mod keys;
 mod resolve;
+mod retired;
 mod settings;
 mod url;
+mod values;
 
 pub use choice::{AqVisibility, BackendKind, Fallback, Overflow};
 pub use duration::parse_duration;
