@@ -1,5 +1,7 @@
 //! Query plans: every statement of the hot path and of the clean-up seeks, and sorts nothing.
 
+mod large;
+
 use events_core::TableName;
 use rusqlite::{Connection, StatementStatus, ToSql};
 
@@ -39,6 +41,10 @@ fn every_statement_compiles_against_the_migrated_tables() {
 #[test]
 fn hot_statements_seek_in_their_index_and_sort_nothing() {
     let (connection, sql) = database();
+    check_plans(&connection, &sql);
+}
+
+fn check_plans(connection: &Connection, sql: &Statements) {
     let by_row = "USING INTEGER PRIMARY KEY (rowid=?)";
     let expected: &[(&str, &str, &[&str])] = &[
         (
@@ -113,7 +119,7 @@ fn hot_statements_seek_in_their_index_and_sort_nothing() {
         ),
     ];
     for (name, text, parts) in expected {
-        let plan = plan(&connection, text);
+        let plan = plan(connection, text);
         let steps = plan.join("\n");
         assert!(
             !plan
@@ -131,7 +137,11 @@ fn hot_statements_seek_in_their_index_and_sort_nothing() {
 #[test]
 fn the_outlook_is_one_seek_in_each_index() {
     let (connection, sql) = database();
-    let steps = plan(&connection, &sql.outlook).join("\n");
+    check_outlook(&connection, &sql);
+}
+
+fn check_outlook(connection: &Connection, sql: &Statements) {
+    let steps = plan(connection, &sql.outlook).join("\n");
     for index in ["delayed", "leased", "expiry", "claim", "suspect"] {
         assert!(
             steps.contains(&format!("idx_sqlspec_event_queue_{index} (queue_id=?")),
