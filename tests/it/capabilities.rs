@@ -25,6 +25,21 @@ async fn poll_queue_on_sqlite() {
     );
 }
 
+/// On a file consumers of other processes are woken too; nothing else differs.
+#[tokio::test]
+async fn poll_queue_on_a_sqlite_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("app.db").display());
+    let file = EventChannel::open(&*url).await.unwrap().capabilities();
+    let memory = EventChannel::open("sqlite::memory:").await.unwrap();
+    assert_eq!(file.wakes, Wakes::Push);
+    let expected = Capabilities {
+        wakes: Wakes::Push,
+        ..memory.capabilities()
+    };
+    assert_eq!(file, expected);
+}
+
 /// Users hold these across threads and tasks.
 #[test]
 fn public_types_are_send_and_sync() {

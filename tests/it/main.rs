@@ -6,3 +6,4 @@ mod file;
 mod options;
 mod processes;
 mod quick_start;
+mod wakes;

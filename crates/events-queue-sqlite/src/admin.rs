@@ -6,8 +6,9 @@ use std::time::Duration;
 use events_core::{ChannelName, DeadLetter, EventId, GroupName, GroupStats, Op, Result, Stats};
 use rusqlite::params;
 
+use crate::bell::Ring;
 use crate::claim::ids;
-use crate::database::{Database, Ring};
+use crate::database::Database;
 use crate::error::sqlite;
 use crate::row::{DEFAULT_GROUP, collect, count, foreign_name, optional_text, text, timestamp};
 

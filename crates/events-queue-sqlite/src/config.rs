@@ -26,6 +26,9 @@ pub struct SqliteConfig {
     pub auto_migrate: bool,
     /// How long another process may hold the write lock before a call answers `Busy`.
     pub busy_timeout: Duration,
+    /// How often it is looked for commits that woke nobody: those of other programs, and those of
+    /// a process that died before it could ring. Each look costs some microseconds.
+    pub floor: Duration,
     /// The clock for leases and due times; a test may move it.
     pub clock: Clock,
 }
@@ -49,6 +52,7 @@ impl SqliteConfig {
             queue: QueueConfig::default(),
             auto_migrate: true,
             busy_timeout: Duration::from_secs(10),
+            floor: Duration::from_millis(100),
             clock: Clock::system(),
         }
     }
@@ -56,6 +60,11 @@ impl SqliteConfig {
     /// Refuses values that cannot work.
     pub(crate) fn check(&self) -> Result<()> {
         self.queue.check()?;
+        if self.floor.is_zero() {
+            return Err(Error::invalid_config(
+                "floor must be greater than zero, not 0ns",
+            ));
+        }
         match self.queue.table.schema() {
             None | Some("main") => Ok(()),
             Some(schema) => Err(Error::invalid_config(format!(

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use events_core::telemetry::StatementTimes;
-use events_core::{ChannelName, Error, ErrorKind, Op, Result};
-use events_queue::{AckDurability, Clock, Durability, QueueConfig, Wakes};
+use events_core::{Error, ErrorKind, Op, Result};
+use events_queue::{AckDurability, Clock, Durability, QueueConfig};
 use rusqlite::{CachedStatement, Connection};
 
+use crate::bell::{Ring, Ringer};
 use crate::error::{BACKEND, sqlite};
 use crate::failpoint::failpoint;
 use crate::job::{Job, Kind};
@@ -30,26 +31,22 @@ pub(crate) struct Database {
     reopen_wanted: bool,
     synchronous: Option<&'static str>,
     write_wanted: bool,
+    ringer: Ringer,
     rings: Vec<Ring>,
 }
 
 /// Makes a fresh connection to the same file.
 pub(crate) type Reopen = Box<dyn Fn() -> Result<Option<Connection>> + Send>;
 
-/// Who is to be woken once the transaction is committed.
-pub(crate) enum Ring {
-    Channel(ChannelName, usize),
-    Queue(i64, usize),
-}
-
 impl Database {
     pub(crate) fn new(
         connection: Connection,
+        sql: Statements,
         config: QueueConfig,
         clock: Clock,
         reopen: Reopen,
+        ringer: Ringer,
     ) -> Self {
-        let sql = Statements::new(&config.table);
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Self {
             connection,
@@ -61,6 +58,7 @@ impl Database {
             reopen_wanted: false,
             synchronous: None,
             write_wanted: false,
+            ringer,
             rings: Vec::new(),
         }
     }
@@ -72,12 +70,18 @@ impl Database {
             .map_err(|e| sqlite(Op::Admin, e))
     }
 
+    pub(crate) fn ringer(&self) -> &Ringer {
+        &self.ringer
+    }
+
     /// Wakes consumers after the commit; forgotten if there is none.
     pub(crate) fn ring(&mut self, ring: Ring) {
         self.rings.push(ring);
     }
 
     pub(crate) fn close(self) {
+        // The other connection of this process goes first, so that this one leaves no log behind.
+        self.ringer.leave();
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
@@ -145,7 +149,7 @@ impl Database {
             return match committed {
                 Ok(()) => {
                     failpoint!("after_commit");
-                    self.ring_all(&writer.wakes);
+                    self.ringer.ring(&self.rings);
                     failpoint!("after_wake");
                     jobs.into_iter().for_each(|job| job.finish(Ok(()), writer));
                 }
@@ -217,15 +221,6 @@ impl Database {
             self.reopen_wanted = false;
         }
         Ok(())
-    }
-
-    fn ring_all(&mut self, wakes: &Wakes) {
-        for ring in self.rings.drain(..) {
-            match ring {
-                Ring::Channel(channel, events) => wakes.ring_channel(&channel, events),
-                Ring::Queue(queue_id, events) => wakes.ring_queue(queue_id, events),
-            }
-        }
     }
 }
 

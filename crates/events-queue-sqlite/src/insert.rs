@@ -4,7 +4,8 @@ use events_core::{Op, Result};
 use events_queue::NewRow;
 use rusqlite::params;
 
-use crate::database::{Database, Ring};
+use crate::bell::Ring;
+use crate::database::Database;
 use crate::error::sqlite;
 use crate::register::register;
 use crate::row::micros;

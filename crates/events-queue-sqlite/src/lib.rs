@@ -18,6 +18,7 @@
 //! ```
 
 mod admin;
+mod bell;
 mod bury;
 mod claim;
 mod clean_up;

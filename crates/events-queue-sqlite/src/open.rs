@@ -13,8 +13,10 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 
+use crate::bell::{MakeWatch, Ringer, Watch};
 use crate::database::Database;
 use crate::error::{BACKEND, sqlite};
+use crate::sql::Statements;
 use crate::writer::Writer;
 use crate::{Location, SqliteConfig, SqliteStore, migrate};
 
@@ -27,6 +29,14 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// `InvalidConfig`, `Permission`, `Corrupt`, `Unavailable`, `SchemaMissing` or `SchemaNewer`, each
 /// with the way out.
 pub fn open(config: SqliteConfig, runtime: &Handle) -> Result<QueueBackend<SqliteStore>> {
+    open_with(config, runtime, Watch::new)
+}
+
+pub(crate) fn open_with(
+    config: SqliteConfig,
+    runtime: &Handle,
+    make_watch: MakeWatch,
+) -> Result<QueueBackend<SqliteStore>> {
     config.check()?;
     let mut connection = connect(&config)?;
     let table = config.queue.table.clone();
@@ -35,13 +45,18 @@ pub fn open(config: SqliteConfig, runtime: &Handle) -> Result<QueueBackend<Sqlit
     } else {
         migrate::check(&connection, &table)?;
     }
-    let wakes = Arc::new(Wakes::new());
-    let writer = Writer::start(database(connection, &config), Arc::clone(&wakes))?;
-    QueueBackend::start(SqliteStore::new(writer, wakes), config.queue, runtime)
+    let database = database(connection, &config, make_watch);
+    let ringer = database.ringer().clone();
+    let writer = Writer::start(database)?;
+    QueueBackend::start(SqliteStore::new(writer, ringer), config.queue, runtime)
 }
 
 /// The writer's database, which can be opened again.
-pub(crate) fn database(connection: Connection, config: &SqliteConfig) -> Database {
+pub(crate) fn database(
+    connection: Connection,
+    config: &SqliteConfig,
+    make_watch: MakeWatch,
+) -> Database {
     let reopening = config.clone();
     let reopen = Box::new(move || match reopening.location {
         // A database in memory has nothing to be opened again.
@@ -57,11 +72,21 @@ pub(crate) fn database(connection: Connection, config: &SqliteConfig) -> Databas
         }
         Location::File(_) => connect(&reopening).map(Some),
     });
+    let sql = Statements::new(&config.queue.table);
+    let ringer = match &config.location {
+        Location::Memory => Ringer::alone(Arc::new(Wakes::new())),
+        Location::File(path) => {
+            let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+            Ringer::join(&path, config, &sql, make_watch)
+        }
+    };
     Database::new(
         connection,
+        sql,
         config.queue.clone(),
         config.clock.clone(),
         reopen,
+        ringer,
     )
 }
 

@@ -135,23 +135,30 @@ fn check_plans(connection: &Connection, sql: &Statements) {
 }
 
 #[test]
-fn the_outlook_is_one_seek_in_each_index() {
+fn looks_are_one_seek_in_each_index() {
     let (connection, sql) = database();
-    check_outlook(&connection, &sql);
+    check_looks(&connection, &sql);
 }
 
-fn check_outlook(connection: &Connection, sql: &Statements) {
-    let steps = plan(connection, &sql.outlook).join("\n");
-    for index in ["delayed", "leased", "expiry", "claim", "suspect"] {
+fn check_looks(connection: &Connection, sql: &Statements) {
+    let outlook = ["delayed", "leased", "expiry", "claim", "suspect"];
+    let looks = [
+        (&sql.outlook, &outlook[..]),
+        (&sql.waiting, &["claim", "suspect", "delayed"][..]),
+    ];
+    for (text, indexes) in looks {
+        let steps = plan(connection, text).join("\n");
+        for index in indexes {
+            assert!(
+                steps.contains(&format!("idx_sqlspec_event_queue_{index} (queue_id=?")),
+                "{steps}"
+            );
+        }
         assert!(
-            steps.contains(&format!("idx_sqlspec_event_queue_{index} (queue_id=?")),
+            !steps.contains("SCAN sqlspec") && !steps.contains("TEMP B-TREE"),
             "{steps}"
         );
     }
-    assert!(
-        !steps.contains("SCAN sqlspec") && !steps.contains("TEMP B-TREE"),
-        "{steps}"
-    );
 }
 
 /// SQLite may look at bound values when it plans, and would then compile a statement again for

@@ -4,8 +4,9 @@ use events_core::{Op, Result};
 use events_queue::{Outcome, StoreSettlement, StoreVerdict};
 use rusqlite::{OptionalExtension, params};
 
+use crate::bell::Ring;
 use crate::bury::{bury, key_settled};
-use crate::database::{Database, Ring};
+use crate::database::Database;
 use crate::error::sqlite;
 use crate::row::micros;
 

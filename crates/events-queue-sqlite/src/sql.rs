@@ -30,5 +30,5 @@ statements! {
     ack_delete, ack_keep, bury, bury_delete, claim, claim_alone, dead_delete, dead_ids, dead_letters,
     exhausted, expired, expired_anywhere, extend, find_queue, insert, inspect, key_forget, key_insert,
     key_pending, key_settled, oldest, outlook, ping, promote, purge_acked, purge_expired, purge_keys,
-    queues, reclaim, register, release, requeue, retry, stats, stats_acked,
+    queues, reclaim, register, release, requeue, retry, stats, stats_acked, waiting,
 }

@@ -11,6 +11,7 @@ use events_queue::{
     StoreVerdict, Wakes,
 };
 
+use crate::bell::Ringer;
 use crate::error::{BACKEND, sqlite};
 use crate::job::Kind;
 use crate::register::register;
@@ -21,12 +22,12 @@ use crate::{admin, claim, clean_up, insert, settle};
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
-    wakes: Arc<Wakes>,
+    ringer: Ringer,
 }
 
 impl SqliteStore {
-    pub(crate) fn new(writer: Writer, wakes: Arc<Wakes>) -> Self {
-        Self { writer, wakes }
+    pub(crate) fn new(writer: Writer, ringer: Ringer) -> Self {
+        Self { writer, ringer }
     }
 }
 
@@ -40,7 +41,11 @@ impl QueueStore for SqliteStore {
             durable: true,
             fan_out: FanOut::Groups,
             settlement: SettlementMode::Lease,
-            wakes: WakeMode::InProcess,
+            wakes: if self.ringer.reaches_other_processes() {
+                WakeMode::Push
+            } else {
+                WakeMode::InProcess
+            },
             delay: true,
             priority: true,
             expires: true,
@@ -53,7 +58,7 @@ impl QueueStore for SqliteStore {
     }
 
     fn wakes(&self) -> &Arc<Wakes> {
-        &self.wakes
+        self.ringer.wakes()
     }
 
     fn insert(&self, rows: Vec<NewRow>) -> Pending<usize> {

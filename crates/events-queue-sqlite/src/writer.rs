@@ -9,7 +9,6 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use events_core::{Error, ErrorKind, Op, Pending, Result};
-use events_queue::Wakes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::database::Database;
@@ -29,7 +28,6 @@ pub(crate) struct Shared {
     claims: Mutex<Vec<Weak<dyn Sweep>>>,
     /// Held by whoever leads; `None` after close.
     database: Mutex<Option<Database>>,
-    pub(crate) wakes: Arc<Wakes>,
 }
 
 #[derive(Default)]
@@ -46,13 +44,12 @@ pub(crate) struct Writer(Arc<Shared>);
 
 impl Writer {
     /// Starts the thread that leads for async callers.
-    pub(crate) fn start(database: Database, wakes: Arc<Wakes>) -> Result<Self> {
+    pub(crate) fn start(database: Database) -> Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             called: Condvar::new(),
             claims: Mutex::default(),
             database: Mutex::new(Some(database)),
-            wakes,
         });
         let thread = Arc::clone(&shared);
         std::thread::Builder::new()
@@ -300,6 +297,7 @@ impl fmt::Debug for Writer {
 mod tests {
     use super::*;
     use crate::SqliteConfig;
+    use crate::bell::Watch;
     use crate::open::{connect, database};
     use events_core::block_on_until;
     use std::task::{Context, Poll, Wake, Waker};
@@ -307,7 +305,7 @@ mod tests {
 
     fn writer(config: &SqliteConfig) -> Writer {
         let connection = connect(config).unwrap();
-        Writer::start(database(connection, config), Arc::new(Wakes::new())).unwrap()
+        Writer::start(database(connection, config, Watch::new)).unwrap()
     }
 
     fn answer<T: Send + 'static>(pending: Pending<T>) -> Result<T> {

@@ -193,6 +193,8 @@ impl<S: QueueStore> Consumer<S> {
         } else if claimed.rows.len() >= asked.limit {
             self.more = true;
             self.size.filled(Instant::now());
+        }
+        if claimed.alone || self.more {
             // One wake may have stood for several events: pass it on to the next idle consumer.
             self.queue.bell.notify(1);
         }

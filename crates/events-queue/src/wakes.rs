@@ -4,18 +4,22 @@
 //! committed between the look and the wait is not slept over.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use event_listener::{Event, EventListener, IntoNotification as _};
 use events_core::ChannelName;
 
 /// One bell for each queue that has, or had, a consumer in this process.
-#[derive(Debug, Default)]
-pub struct Wakes(RwLock<Bells>);
+#[derive(Default)]
+pub struct Wakes {
+    bells: RwLock<Bells>,
+    on_consumer: Option<Box<dyn Fn() + Send + Sync>>,
+}
 
 #[derive(Debug, Default)]
 struct Bells {
-    by_queue: HashMap<i64, Arc<Event>>,
+    by_queue: HashMap<i64, (ChannelName, Arc<Event>)>,
     by_channel: HashMap<ChannelName, Vec<Arc<Event>>>,
 }
 
@@ -26,25 +30,41 @@ impl Wakes {
         Self::default()
     }
 
+    /// As [`Wakes::new`]; `on_consumer` is called before a queue gets its first consumer, so that
+    /// a store begins to listen for the commits of others. It must not block.
+    #[must_use]
+    pub fn for_consumers(on_consumer: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            on_consumer: Some(Box::new(on_consumer)),
+            ..Self::default()
+        }
+    }
+
     /// The bell of a queue.
     pub(crate) fn bell(&self, queue_id: i64, channel: &ChannelName) -> Arc<Event> {
-        let mut bells = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bell) = bells.by_queue.get(&queue_id) {
+        let mut bells = self.bells.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bell)) = bells.by_queue.get(&queue_id) {
             return Arc::clone(bell);
         }
         let bell = Arc::new(Event::new());
-        bells.by_queue.insert(queue_id, Arc::clone(&bell));
+        bells
+            .by_queue
+            .insert(queue_id, (channel.clone(), Arc::clone(&bell)));
         bells
             .by_channel
             .entry(channel.clone())
             .or_default()
             .push(Arc::clone(&bell));
+        drop(bells);
+        if let Some(on_consumer) = &self.on_consumer {
+            on_consumer();
+        }
         bell
     }
 
     /// Up to `events` idle consumers of each group of a channel look at the table.
     pub fn ring_channel(&self, channel: &ChannelName, events: usize) {
-        let bells = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
         for bell in bells.by_channel.get(channel).into_iter().flatten() {
             bell.notify(events.additional());
         }
@@ -52,18 +72,46 @@ impl Wakes {
 
     /// Up to `events` idle consumers of one queue look at the table.
     pub fn ring_queue(&self, queue_id: i64, events: usize) {
-        let bells = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bell) = bells.by_queue.get(&queue_id) {
+        let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bell)) = bells.by_queue.get(&queue_id) {
             bell.notify(events.additional());
+        }
+    }
+
+    /// An idle consumer of each queue that `wanted` picks looks at the table; if there is more
+    /// than it can take, it wakes the next one.
+    pub fn ring_where(&self, wanted: impl Fn(i64, &ChannelName) -> bool) {
+        let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
+        for (queue_id, (channel, bell)) in &bells.by_queue {
+            if wanted(*queue_id, channel) {
+                bell.notify(1.additional());
+            }
         }
     }
 
     /// Every idle consumer looks at the table.
     pub fn ring_all(&self) {
-        let bells = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        bells.by_queue.values().for_each(|bell| {
+        let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
+        bells.by_queue.values().for_each(|(_, bell)| {
             bell.notify(usize::MAX);
         });
+    }
+
+    /// The queues that a consumer of this process waits for.
+    #[must_use]
+    pub fn waiting_queues(&self) -> Vec<i64> {
+        let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
+        let waiting = bells
+            .by_queue
+            .iter()
+            .filter(|(_, (_, bell))| bell.total_listeners() > 0);
+        waiting.map(|(queue_id, _)| *queue_id).collect()
+    }
+}
+
+impl fmt::Debug for Wakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wakes").finish_non_exhaustive()
     }
 }
 
@@ -74,6 +122,7 @@ pub(crate) type Mark = EventListener;
 mod tests {
     use super::*;
     use event_listener::Listener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     #[test]
@@ -97,5 +146,38 @@ mod tests {
             assert!(mark.wait_timeout(Duration::ZERO).is_some());
         }
         assert!(other.wait_timeout(Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_store_hears_of_the_first_consumer_of_each_queue() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let wakes = Wakes::for_consumers(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        let channel = ChannelName::new("orders").unwrap();
+        for queue in [1, 1, 2] {
+            let _ = wakes.bell(queue, &channel);
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn one_waiting_consumer_of_each_chosen_queue_is_rung() {
+        let wakes = Wakes::new();
+        let channel = ChannelName::new("orders").unwrap();
+        let marks: Vec<_> = [1, 1, 2]
+            .map(|queue| wakes.bell(queue, &channel).listen())
+            .into();
+        let mut waiting = wakes.waiting_queues();
+        waiting.sort_unstable();
+        assert_eq!(waiting, [1, 2]);
+        wakes.ring_where(|queue, _| queue == 1);
+        let rung: Vec<_> = marks
+            .into_iter()
+            .map(|mark| mark.wait_timeout(Duration::ZERO).is_some())
+            .collect();
+        assert_eq!(rung, [true, false, false]);
+        assert!(wakes.waiting_queues().is_empty());
     }
 }
