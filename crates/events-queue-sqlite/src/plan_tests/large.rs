@@ -7,7 +7,7 @@ use std::time::Duration;
 use events_core::{EventId, NewEvent, TableName};
 use events_queue::{Claim, Clock, NewRow, Outcome, Row, StoreSettlement, StoreVerdict};
 
-use super::{check_outlook, check_plans};
+use super::{check_looks, check_plans};
 use crate::database::Database;
 use crate::{SqliteConfig, claim, clean_up, connect, insert, migrate, open, settle};
 
@@ -46,7 +46,7 @@ impl Tables {
         connection.progress_handler(grain, Some(handler)).unwrap();
         Self {
             clock: config.clock.clone(),
-            db: open::database(connection, &config),
+            db: open::database(connection, &config, crate::bell::Watch::new),
             counted,
         }
     }
@@ -132,7 +132,7 @@ fn plans_and_work_are_the_same_with_many_rows_analyzed_or_not() {
     for analyze in [false, true] {
         let mut many = Tables::with(MANY, analyze);
         check_plans(&many.db.connection, &many.db.sql);
-        check_outlook(&many.db.connection, &many.db.sql);
+        check_looks(&many.db.connection, &many.db.sql);
         for ((what, few), (_, many)) in few.iter().zip(many.life()) {
             assert!(
                 many <= few + few / 4 + 1_000,
