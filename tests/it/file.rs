@@ -45,7 +45,7 @@ async fn no_database_a_folder_and_a_missing_folder() {
     refused(
         config(folder.path()),
         ErrorKind::Unavailable,
-        &["cannot be opened"],
+        &["is a folder"],
     )
     .await;
     let missing = folder.path().join("nowhere").join("app.db");

@@ -136,7 +136,8 @@ mod sqlite {
     pub(super) fn down(config: &EventsConfig) -> Result<Vec<String>> {
         let settings = settings(config)?;
         // A file that does not exist has no tables, and is not made to find that out.
-        if matches!(&settings.location, Location::File(path) if !path.exists()) {
+        if matches!(&settings.location, Location::File(path) if matches!(path.try_exists(), Ok(false)))
+        {
             return Ok(Vec::new());
         }
         migrate::down(&mut connect(&settings)?, &config.table()?)

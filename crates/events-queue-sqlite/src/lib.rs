@@ -26,6 +26,7 @@ mod config;
 mod database;
 mod error;
 mod failpoint;
+mod file;
 mod insert;
 mod job;
 pub mod migrate;

@@ -1,16 +1,13 @@
 //! Opens the database, checks what cannot be taken for granted, and starts the backend.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use events_core::{Error, ErrorKind, Op, Result};
 use events_queue::{QueueBackend, Wakes};
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 
 use crate::bell::{MakeWatch, Ringer, Watch};
@@ -18,7 +15,7 @@ use crate::database::Database;
 use crate::error::{BACKEND, sqlite};
 use crate::sql::Statements;
 use crate::writer::Writer;
-use crate::{Location, SqliteConfig, SqliteStore, migrate};
+use crate::{Location, SqliteConfig, SqliteStore, file, migrate};
 
 /// The first version without the bug that can damage a file in WAL mode, `3.51.3`.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -107,7 +104,7 @@ pub fn look(config: &SqliteConfig) -> Result<Connection> {
     let looked = || {
         let connection = match &config.location {
             // Not opened read-only: a write-ahead log that a crash left must be read through.
-            Location::File(path) if path.exists() => open_existing(path)?,
+            Location::File(path) if file::exists(path)? => file::open_existing(path)?,
             Location::File(_) | Location::Memory => Connection::open_in_memory().map_err(failed)?,
         };
         connection
@@ -133,7 +130,7 @@ fn connect_checked(config: &SqliteConfig) -> Result<Connection> {
     }
     let mut connection = match &config.location {
         Location::Memory => Connection::open_in_memory().map_err(failed)?,
-        Location::File(path) => open_file(path)?,
+        Location::File(path) => file::open(path)?,
     };
     let patience = config.busy_timeout;
     let mut since = Instant::now();
@@ -148,11 +145,6 @@ fn connect_checked(config: &SqliteConfig) -> Result<Connection> {
     connection.busy_handler(Some(wait)).map_err(failed)?;
     harden(&connection, config)?;
     if let Location::File(_) = &config.location {
-        if connection.is_readonly("main").map_err(failed)? {
-            return Err(Error::new(ErrorKind::Permission, Op::Open)
-                .in_backend(BACKEND)
-                .because("it is not writable for this user; change its mode or its folder's"));
-        }
         use_wal(&connection, config.busy_timeout)?;
     }
     Ok(connection)
@@ -166,50 +158,6 @@ fn located(config: &SqliteConfig, error: Error) -> Error {
             error.because(detail)
         }
         Location::Memory => error,
-    }
-}
-
-fn open_file(path: &Path) -> Result<Connection> {
-    create_private(path)?;
-    open_existing(path)
-}
-
-fn open_existing(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags).map_err(failed)
-}
-
-/// A new database belongs to its user alone. A file that exists is not touched: opening and
-/// closing it would drop the locks of every connection of this process.
-fn create_private(path: &Path) -> Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
-        Ok(_) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => {
-            let (kind, hint) = match e.kind() {
-                std::io::ErrorKind::PermissionDenied => (
-                    ErrorKind::Permission,
-                    "the folder is not writable for this user",
-                ),
-                std::io::ErrorKind::NotFound => (
-                    ErrorKind::NotConfigured,
-                    "its folder does not exist; create it first",
-                ),
-                _ => (ErrorKind::Unavailable, "the file cannot be created"),
-            };
-            Err(Error::new(kind, Op::Open)
-                .because(hint)
-                .caused_by(e)
-                .in_backend(BACKEND))
-        }
     }
 }
 

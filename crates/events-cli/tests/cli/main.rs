@@ -4,4 +4,5 @@ mod edges;
 mod ending;
 mod errors;
 mod events;
+mod permissions;
 mod support;

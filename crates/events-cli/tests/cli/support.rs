@@ -12,7 +12,12 @@ pub(crate) fn folder() -> TempDir {
 }
 
 pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_events"));
+    command_of(env!("CARGO_BIN_EXE_events").as_ref(), folder, arguments)
+}
+
+/// A copy of the command elsewhere.
+pub(crate) fn command_of(binary: &Path, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary);
     command
         .args(arguments)
         .current_dir(folder)
