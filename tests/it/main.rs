@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod conformance;
+mod durability;
 mod file;
 mod options;
 mod processes;

@@ -49,6 +49,15 @@ const TOOLS: &[Tool] = &[
         why: "tests of PostgreSQL start servers of their own",
         skips: Some("tests on PostgreSQL"),
     },
+    Tool {
+        name: "strace",
+        program: "strace",
+        folders: &[],
+        package: "strace",
+        files: &[],
+        why: "flushes to the disk are counted by the calls of a process",
+        skips: Some("tests that count flushes"),
+    },
 ];
 
 /// Sees to it that the tools are there. Returns a line for each group of tests that will be
