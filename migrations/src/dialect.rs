@@ -13,6 +13,8 @@ pub const LEDGER: &str = "event_channels_migrations";
 pub enum Dialect {
     /// SQLite, in its `main` schema.
     Sqlite,
+    /// PostgreSQL 14 and newer, in the schema of the table's name or else the search path's first.
+    Postgres,
 }
 
 impl Dialect {
@@ -21,6 +23,7 @@ impl Dialect {
         match self {
             // SQLite refuses `CREATE INDEX i ON schema.t`; without a schema, tables go to `main`.
             Self::Sqlite => table.without_schema().render(sql),
+            Self::Postgres => table.render(sql),
         }
     }
 }
@@ -46,12 +49,14 @@ macro_rules! migration {
 }
 
 static SQLITE: &[Migration] = &[migration!("sqlite", "0001", "create_event_queue")];
+static POSTGRES: &[Migration] = &[migration!("postgres", "0001", "create_event_queue")];
 
 /// Returns every migration of a database, oldest first.
 #[must_use]
 pub const fn all(dialect: Dialect) -> &'static [Migration] {
     match dialect {
         Dialect::Sqlite => SQLITE,
+        Dialect::Postgres => POSTGRES,
     }
 }
 
@@ -60,6 +65,7 @@ pub const fn all(dialect: Dialect) -> &'static [Migration] {
 pub const fn ledger_sql(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Sqlite => include_str!("../sqlite/ledger.sql"),
+        Dialect::Postgres => include_str!("../postgres/ledger.sql"),
     }
 }
 
@@ -70,32 +76,44 @@ mod tests {
 
     use super::*;
 
+    const DIALECTS: [(Dialect, &str); 2] =
+        [(Dialect::Sqlite, "sqlite"), (Dialect::Postgres, "postgres")];
+
+    /// Longer identifiers are cut by PostgreSQL without an error.
+    const MAX_IDENTIFIER: usize = 63;
+
     #[test]
     fn every_file_is_embedded_under_its_own_name() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sqlite");
-        let mut files: Vec<String> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        files.sort();
-        let mut embedded: Vec<String> = all(Dialect::Sqlite)
-            .iter()
-            .flat_map(|migration| [migration.down_file(), migration.up_file()])
-            .chain(["ledger.sql".to_owned()])
-            .collect();
-        embedded.sort();
-        assert_eq!(files, embedded);
+        for (dialect, folder) in DIALECTS {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            let mut files: Vec<String> = fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            files.sort();
+            let mut embedded: Vec<String> = all(dialect)
+                .iter()
+                .flat_map(|migration| [migration.down_file(), migration.up_file()])
+                .chain(["ledger.sql".to_owned()])
+                .collect();
+            embedded.sort();
+            assert_eq!(files, embedded);
+        }
     }
 
     #[test]
     fn ids_ascend() {
-        assert!(all(Dialect::Sqlite).is_sorted_by(|a, b| a.id < b.id));
+        for (dialect, _) in DIALECTS {
+            assert!(all(dialect).is_sorted_by(|a, b| a.id < b.id));
+        }
     }
 
     #[test]
     fn the_ledger_has_its_name() {
         let create = format!("CREATE TABLE IF NOT EXISTS {LEDGER} (");
-        assert!(ledger_sql(Dialect::Sqlite).contains(&create));
+        for (dialect, _) in DIALECTS {
+            assert!(ledger_sql(dialect).contains(&create));
+        }
     }
 
     #[test]
@@ -108,6 +126,30 @@ mod tests {
                     assert!(!rendered.contains(TableName::DEFAULT), "{rendered}");
                     assert!(!rendered.contains("\"main\""), "{rendered}");
                     assert!(rendered.contains("\"app_events_dead\""), "{rendered}");
+                }
+            }
+        }
+        let table = TableName::new("app.events").unwrap();
+        for migration in all(Dialect::Postgres) {
+            for sql in [migration.up, migration.down] {
+                let rendered = Dialect::Postgres.render(&table, sql);
+                assert!(!rendered.contains(TableName::DEFAULT), "{rendered}");
+                assert!(rendered.contains("\"app\".\"events_dead\""), "{rendered}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_table_name_makes_no_identifier_that_is_cut() {
+        let table = TableName::new(&"t".repeat(48)).unwrap();
+        for (dialect, _) in DIALECTS {
+            for migration in all(dialect) {
+                let rendered = dialect.render(&table, migration.up);
+                for quoted in rendered.split('"').skip(1).step_by(2) {
+                    assert!(
+                        quoted.len() <= MAX_IDENTIFIER || dialect == Dialect::Sqlite,
+                        "{quoted}"
+                    );
                 }
             }
         }
