@@ -1,4 +1,5 @@
 //! The conformance suite, one line for each backend.
 
-events_testkit::conformance!(sqlite_file, events_testkit::Harness::sqlite_file());
-events_testkit::conformance!(sqlite_memory, events_testkit::Harness::sqlite_memory());
+events_testkit::conformance!(sqlite_file, Ok(events_testkit::Harness::sqlite_file()));
+events_testkit::conformance!(sqlite_memory, Ok(events_testkit::Harness::sqlite_memory()));
+events_testkit::conformance!(postgres, events_testkit::Harness::postgres());

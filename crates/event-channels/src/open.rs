@@ -8,7 +8,16 @@ use events_migrations::{Dialect, Direction, MigrationStatus};
 use tokio::runtime::Handle;
 
 use crate::EventChannel;
-use crate::config::{EventsConfig, resolve};
+use crate::config::{Database, EventsConfig, resolve};
+
+#[cfg(feature = "queue-pg")]
+mod postgres;
+#[cfg(feature = "queue-sqlite")]
+mod sqlite;
+#[cfg(not(feature = "queue-pg"))]
+use missing as postgres;
+#[cfg(not(feature = "queue-sqlite"))]
+use missing as sqlite;
 
 impl EventsConfig {
     /// Opens a channel; its background tasks run on the present tokio runtime.
@@ -22,11 +31,19 @@ impl EventsConfig {
             Error::new(ErrorKind::WrongContext, Op::Open)
                 .because("a channel is opened inside a tokio runtime; use blocking::EventChannel outside of one")
         })?;
-        apart(move || {
-            let backend = open_backend(&self, &runtime)?;
-            Ok(EventChannel::with_options(backend, self.channel_options()))
-        })
-        .await
+        let resolved = resolve(&self)?;
+        let queue = self.queue_config()?;
+        let backend: Arc<dyn Backend> = match self.database() {
+            Database::Postgres(_) => postgres::open(&self, &runtime).await?,
+            _ => sqlite::open(&self, &runtime).await?,
+        };
+        resolved.report(
+            self.database().product(),
+            &queue.telemetry,
+            self.poll_interval,
+        );
+        self.note_ignored();
+        Ok(EventChannel::with_options(backend, self.channel_options()))
     }
 
     /// Creates or updates the tables; answers the ids of the migrations that were applied.
@@ -35,8 +52,10 @@ impl EventsConfig {
     /// `SchemaNewer` for tables of a newer version, `InvalidConfig` for a foreign table of the
     /// same name, and those of the database.
     pub async fn migrate_up(&self) -> Result<Vec<String>> {
-        let config = self.clone();
-        apart(move || sqlite::up(&config)).await
+        match self.database() {
+            Database::Postgres(_) => postgres::up(self).await,
+            _ => sqlite::up(self).await,
+        }
     }
 
     /// Drops the tables with everything in them; answers the ids that were reverted.
@@ -44,8 +63,10 @@ impl EventsConfig {
     /// # Errors
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_down(&self) -> Result<Vec<String>> {
-        let config = self.clone();
-        apart(move || sqlite::down(&config)).await
+        match self.database() {
+            Database::Postgres(_) => postgres::down(self).await,
+            _ => sqlite::down(self).await,
+        }
     }
 
     /// What was applied and what was not. Creates no file.
@@ -53,8 +74,10 @@ impl EventsConfig {
     /// # Errors
     /// Those of the database.
     pub async fn migrate_status(&self) -> Result<Vec<MigrationStatus>> {
-        let config = self.clone();
-        apart(move || sqlite::status(&config)).await
+        match self.database() {
+            Database::Postgres(_) => postgres::status(self).await,
+            _ => sqlite::status(self).await,
+        }
     }
 
     /// The SQL that `migrate_up` or `migrate_down` would run; empty when there is nothing to do.
@@ -63,8 +86,10 @@ impl EventsConfig {
     /// # Errors
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_dry_run(&self, direction: Direction) -> Result<String> {
-        let config = self.clone();
-        apart(move || sqlite::dry_run(&config, direction)).await
+        match self.database() {
+            Database::Postgres(_) => postgres::dry_run(self, direction).await,
+            _ => sqlite::dry_run(self, direction).await,
+        }
     }
 
     /// Writes the migrations as plain SQL files, for users of other migration tools.
@@ -73,115 +98,49 @@ impl EventsConfig {
     /// `InvalidConfig` for a bad table name, `InvalidInput` when a file with other content is in
     /// the way.
     pub fn migrate_export(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        events_migrations::export(Dialect::Sqlite, &self.table()?, folder)
-    }
-}
-
-fn open_backend(config: &EventsConfig, runtime: &Handle) -> Result<Arc<dyn Backend>> {
-    let resolved = resolve(config)?;
-    let backend = sqlite::open(config, runtime)?;
-    resolved.report(&config.queue_config()?.telemetry, config.poll_interval);
-    config.note_ignored();
-    Ok(backend)
-}
-
-/// Runs work that blocks on a thread of its own, so that no task of the runtime waits for it.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (answer, answered) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name("event-channels-open".to_owned())
-        .spawn(move || {
-            let _ = answer.send(work());
-        })
-        .map_err(|e| {
-            Error::new(ErrorKind::Busy, Op::Open)
-                .because("no thread can be started")
-                .caused_by(e)
-        })?;
-    answered.await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Backend, Op::Open)
-            .because("a bug in this library: opening panicked"))
-    })
-}
-
-#[cfg(feature = "queue-sqlite")]
-mod sqlite {
-    use super::*;
-    use crate::config::Database;
-    use events_core::Timestamp;
-    use events_queue_sqlite::{Location, SqliteConfig, connect, look, migrate};
-
-    fn settings(config: &EventsConfig) -> Result<SqliteConfig> {
-        let mut settings = match config.database() {
-            Database::SqliteFile(path) => SqliteConfig::file(path),
-            Database::SqliteMemory => SqliteConfig::memory(),
+        let dialect = match self.database() {
+            Database::Postgres(_) => Dialect::Postgres,
+            _ => Dialect::Sqlite,
         };
-        settings.queue = config.queue_config()?;
-        settings.auto_migrate = config.auto_migrate;
-        Ok(settings)
-    }
-
-    pub(super) fn open(config: &EventsConfig, runtime: &Handle) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(events_queue_sqlite::open(
-            settings(config)?,
-            runtime,
-        )?))
-    }
-
-    pub(super) fn up(config: &EventsConfig) -> Result<Vec<String>> {
-        let mut connection = connect(&settings(config)?)?;
-        migrate::up(&mut connection, &config.table()?, Timestamp::now())
-    }
-
-    pub(super) fn down(config: &EventsConfig) -> Result<Vec<String>> {
-        let settings = settings(config)?;
-        // A file that does not exist has no tables, and is not made to find that out.
-        if matches!(&settings.location, Location::File(path) if matches!(path.try_exists(), Ok(false)))
-        {
-            return Ok(Vec::new());
-        }
-        migrate::down(&mut connect(&settings)?, &config.table()?)
-    }
-
-    pub(super) fn status(config: &EventsConfig) -> Result<Vec<MigrationStatus>> {
-        migrate::status(&look(&settings(config)?)?, &config.table()?)
-    }
-
-    pub(super) fn dry_run(config: &EventsConfig, direction: Direction) -> Result<String> {
-        migrate::dry_run(&look(&settings(config)?)?, &config.table()?, direction)
+        events_migrations::export(dialect, &self.table()?, folder)
     }
 }
 
-#[cfg(not(feature = "queue-sqlite"))]
-mod sqlite {
+/// What stands for a backend that this build lacks.
+#[cfg(not(all(feature = "queue-pg", feature = "queue-sqlite")))]
+mod missing {
     use super::*;
 
     fn not_compiled<T>(config: &EventsConfig) -> Result<T> {
+        let feature = match config.database() {
+            Database::Postgres(_) => "queue-pg",
+            _ => "queue-sqlite",
+        };
         Err(
             Error::new(ErrorKind::NotCompiled, Op::Open).because(format!(
-                "{:?} needs the feature \"queue-sqlite\" of event-channels, which this build lacks",
+                "{:?} needs the feature {feature:?} of event-channels, which this build lacks",
                 config.database()
             )),
         )
     }
 
-    pub(super) fn open(config: &EventsConfig, _: &Handle) -> Result<Arc<dyn Backend>> {
+    pub(super) async fn open(config: &EventsConfig, _: &Handle) -> Result<Arc<dyn Backend>> {
         not_compiled(config)
     }
 
-    pub(super) fn up(config: &EventsConfig) -> Result<Vec<String>> {
+    pub(super) async fn up(config: &EventsConfig) -> Result<Vec<String>> {
         not_compiled(config)
     }
 
-    pub(super) fn down(config: &EventsConfig) -> Result<Vec<String>> {
+    pub(super) async fn down(config: &EventsConfig) -> Result<Vec<String>> {
         not_compiled(config)
     }
 
-    pub(super) fn status(config: &EventsConfig) -> Result<Vec<MigrationStatus>> {
+    pub(super) async fn status(config: &EventsConfig) -> Result<Vec<MigrationStatus>> {
         not_compiled(config)
     }
 
-    pub(super) fn dry_run(config: &EventsConfig, _: Direction) -> Result<String> {
+    pub(super) async fn dry_run(config: &EventsConfig, _: Direction) -> Result<String> {
         not_compiled(config)
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 /// Where the database is; a flag wins over the environment, that over the file.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Database URL: sqlite:path or sqlite::memory: [default: sqlite:events.db]
+    /// Database URL: sqlite:path, sqlite::memory: or postgres://user@host/database [default: sqlite:events.db]
     #[arg(long, global = true, env = "EVENTS_URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// poll_queue, notify, notify_queue, aq or txeventq [default: what suits the database]

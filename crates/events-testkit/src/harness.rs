@@ -5,7 +5,7 @@ use std::time::Duration;
 use event_channels::{Error, ErrorKind, EventChannel, EventMessage, Events, EventsConfig, Result};
 use tempfile::TempDir;
 
-use crate::skip;
+use crate::{Missing, postgres, skip};
 
 /// No case takes longer on a working backend, however busy the machine is.
 const CASE_LIMIT: Duration = Duration::from_secs(120);
@@ -35,6 +35,7 @@ pub struct Harness {
     url: String,
     several_channels: bool,
     _folder: Option<TempDir>,
+    _database: Option<postgres::Database>,
 }
 
 impl Harness {
@@ -47,6 +48,7 @@ impl Harness {
             url,
             several_channels: true,
             _folder: Some(folder),
+            _database: None,
         }
     }
 
@@ -57,7 +59,22 @@ impl Harness {
             url: "sqlite::memory:".to_owned(),
             several_channels: false,
             _folder: None,
+            _database: None,
         }
+    }
+
+    /// The queue in a PostgreSQL database of its own.
+    ///
+    /// # Errors
+    /// [`Missing`] when there is no server.
+    pub fn postgres() -> Result<Self, Missing> {
+        let database = postgres::database()?;
+        Ok(Self {
+            url: database.url().to_owned(),
+            several_channels: true,
+            _folder: None,
+            _database: Some(database),
+        })
     }
 
     /// Whether two channels that are opened see the same events.
@@ -74,6 +91,7 @@ impl Harness {
         let name = format!("test_{}", event_channels::EventId::new());
         Ok(EventsConfig::new(&*self.url)?
             .name(name)
+            .auto_migrate(true)
             .poll_interval(Duration::from_millis(50)))
     }
 
@@ -93,11 +111,15 @@ impl Harness {
 ///
 /// # Panics
 /// When the case fails or takes too long.
-pub fn run<F, Fut>(name: &str, harness: Harness, case: F)
+pub fn run<F, Fut>(name: &str, harness: Result<Harness, Missing>, case: F)
 where
     F: FnOnce(Harness) -> Fut,
     Fut: Future<Output = Result<Outcome>>,
 {
+    let harness = match harness {
+        Ok(harness) => harness,
+        Err(missing) => return missing.skip(name),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -4,7 +4,7 @@
 //! The suite says what every backend must do, once. A backend is added with one line in the tests package:
 //!
 //! ```ignore
-//! events_testkit::conformance!(sqlite_file, events_testkit::Harness::sqlite_file());
+//! events_testkit::conformance!(sqlite_file, Ok(events_testkit::Harness::sqlite_file()));
 //! ```
 //!
 //! A case asks the backend for its capabilities and either runs or says why it does not apply.
@@ -28,7 +28,7 @@ pub use skip::{Missing, long};
 macro_rules! conformance {
     ($name:ident, $harness:expr) => {
         mod $name {
-            fn harness() -> $crate::Harness {
+            fn harness() -> Result<$crate::Harness, $crate::Missing> {
                 $harness
             }
             $crate::each_case!();

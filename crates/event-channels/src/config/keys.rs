@@ -83,7 +83,7 @@ pub const OPTIONS: &[OptionDoc] = &[
     ),
     option(
         "poll_interval",
-        "`1`",
+        "`1`, on PostgreSQL `0.5`",
         "all",
         "The longest wait between two looks at the database; also `event_poll_interval`, which wins.",
     ),

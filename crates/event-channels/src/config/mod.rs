@@ -16,5 +16,4 @@ pub use duration::parse_duration;
 pub use keys::{OPTIONS, OptionDoc};
 pub(crate) use resolve::resolve;
 pub use settings::EventsConfig;
-#[cfg(feature = "queue-sqlite")]
 pub(crate) use url::Database;

@@ -15,7 +15,7 @@ pub(crate) struct Resolved {
     pub(crate) instead_of: Option<BackendKind>,
 }
 
-/// Decides by configuration and database alone. SQLite has the polled queue and nothing else.
+/// Decides by configuration and database alone. Each database has the polled queue and nothing else.
 pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
     let wanted = config.backend.unwrap_or(BackendKind::PollQueue);
     if wanted == BackendKind::PollQueue {
@@ -27,20 +27,21 @@ pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
     match config.fallback {
         Fallback::Queue => Ok(Resolved { backend: BackendKind::PollQueue, instead_of: Some(wanted) }),
         Fallback::Error => Err(Error::new(ErrorKind::Unsupported, Op::Open).because(format!(
-            "backend {wanted} is not available on SQLite and fallback is \"error\"; use backend \"poll_queue\", or fallback = \"queue\""
+            "backend {wanted} is not available on {} and fallback is \"error\"; use backend \"poll_queue\", or fallback = \"queue\"",
+            config.database().product()
         ))),
     }
 }
 
 impl Resolved {
     /// Says what was decided: a fallback is one warning and one count.
-    pub(crate) fn report(self, telemetry: &Arc<Telemetry>, poll_interval: Duration) {
+    pub(crate) fn report(self, product: &str, telemetry: &Arc<Telemetry>, poll_interval: Duration) {
         telemetry.backend_resolved(self.backend.as_str(), poll_interval);
         if let Some(wanted) = self.instead_of {
             tracing::warn!(
                 requested = wanted.as_str(),
                 fallback = self.backend.as_str(),
-                reason = "SQLite has no native notifications",
+                reason = format!("{product} has no such backend in this version"),
                 "the wanted backend is not available; the queue table is used"
             );
             telemetry

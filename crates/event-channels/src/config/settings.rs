@@ -66,21 +66,24 @@ pub struct EventsConfig {
 }
 
 impl EventsConfig {
-    /// The defaults, for the database that `url` names: `sqlite:path` or `sqlite::memory:`.
+    /// The defaults, for the database that `url` names: `sqlite:path`, `sqlite::memory:` or
+    /// `postgres://user@host/database`.
     ///
     /// # Errors
     /// `InvalidConfig` for a URL that is not understood, `NotCompiled` for a database that this
     /// version does not serve.
     pub fn new(url: impl AsRef<str>) -> Result<Self> {
+        let url = Url::parse(url.as_ref())?;
+        let server = matches!(url.0, Database::Postgres(_));
         Ok(Self {
-            url: Url::parse(url.as_ref())?,
+            url,
             backend: None,
             fallback: Fallback::Queue,
-            auto_migrate: true,
+            auto_migrate: !server,
             queue_table: TableName::DEFAULT.to_owned(),
             lease: Duration::from_secs(30),
             retention: Duration::from_secs(86_400),
-            poll_interval: Duration::from_secs(1),
+            poll_interval: Duration::from_millis(if server { 500 } else { 1000 }),
             max_attempts: 20,
             backoff: Backoff::default(),
             handler_timeout: None,
@@ -226,10 +229,7 @@ impl EventsConfig {
         .filter_map(|(key, set)| set.then_some(key))
         .collect();
         if !ignored.is_empty() {
-            tracing::debug!(
-                ?ignored,
-                "options of other databases change nothing on SQLite"
-            );
+            tracing::debug!(?ignored, "options of other databases change nothing here");
         }
     }
 }

@@ -5,13 +5,46 @@ use std::path::PathBuf;
 
 use events_core::{Error, ErrorKind, Op, Result};
 
-const FORMS: &str = "sqlite:path/to/file.db, sqlite:///absolute/file.db or sqlite::memory:";
+const FORMS: &str = "sqlite:path/to/file.db, sqlite:///absolute/file.db, sqlite::memory: or postgres://user@host/database";
 
 /// A database that a URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Database {
     SqliteFile(PathBuf),
     SqliteMemory,
+    Postgres(Server),
+}
+
+impl Database {
+    /// The name of the database's maker.
+    pub(crate) fn product(&self) -> &'static str {
+        match self {
+            Self::SqliteFile(_) | Self::SqliteMemory => "SQLite",
+            Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+}
+
+/// The URL of a server, which may hold a password and is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    url: String,
+    /// Host and database, for people.
+    shown: String,
+}
+
+impl Server {
+    /// The URL as it was written.
+    #[cfg(feature = "queue-pg")]
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
 }
 
 /// A URL without its user, password and parameters.
@@ -23,6 +56,7 @@ impl fmt::Debug for Url {
         match &self.0 {
             Database::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
             Database::SqliteMemory => f.write_str("sqlite::memory:"),
+            Database::Postgres(server) => server.fmt(f),
         }
     }
 }
@@ -37,7 +71,7 @@ impl Url {
         match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => sqlite(rest).map(Self),
             "file" if rest == ":memory:" => Ok(Self(Database::SqliteMemory)),
-            "postgres" | "postgresql" => Err(not_compiled("PostgreSQL")),
+            "postgres" | "postgresql" => postgres(text, rest).map(Self),
             "oracle" => Err(not_compiled("Oracle")),
             // Anything but a scheme that is one may be part of a password, and is not shown.
             _ if !rest.starts_with("//") => Err(Error::invalid_config(format!(
@@ -55,6 +89,21 @@ fn not_compiled(database: &str) -> Error {
     Error::new(ErrorKind::NotCompiled, Op::Configure).because(format!(
         "this version has no backend for {database}; it serves {FORMS}"
     ))
+}
+
+/// The server's part is checked by the backend; only what may be shown is taken out here.
+fn postgres(text: &str, rest: &str) -> Result<Database> {
+    let rest = rest.strip_prefix("//").ok_or_else(|| {
+        Error::invalid_config(format!(
+            "the database URL has no // behind its scheme; write {FORMS}"
+        ))
+    })?;
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    Ok(Database::Postgres(Server {
+        url: text.to_owned(),
+        shown: format!("postgres://{place}"),
+    }))
 }
 
 fn sqlite(rest: &str) -> Result<Database> {
@@ -145,6 +194,20 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_shown_without_its_login() {
+        for url in [
+            "postgres://u:canary@h:5433/d?password=canary",
+            "postgresql://u:can@ary@h:5433/d",
+            "postgres://h:5433/d#canary",
+        ] {
+            assert_eq!(
+                format!("{:?}", Url::parse(url).unwrap()),
+                "postgres://h:5433/d"
+            );
+        }
+    }
+
+    #[test]
     fn refused_without_showing_a_secret() {
         for (url, kind, hint) in [
             ("app.db", ErrorKind::InvalidConfig, "no scheme"),
@@ -169,16 +232,7 @@ mod tests {
                 ErrorKind::InvalidConfig,
                 "\"mysql\"",
             ),
-            (
-                "postgres://u:canary@h/d",
-                ErrorKind::NotCompiled,
-                "PostgreSQL",
-            ),
-            (
-                "postgresql://u:canary@h/d",
-                ErrorKind::NotCompiled,
-                "PostgreSQL",
-            ),
+            ("postgres:canary", ErrorKind::InvalidConfig, "no //"),
             ("oracle://u:canary@h/d", ErrorKind::NotCompiled, "Oracle"),
         ] {
             let error = Url::parse(url).unwrap_err();

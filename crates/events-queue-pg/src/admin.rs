@@ -1,0 +1,127 @@
+//! What operators ask for: counts and dead letters.
+
+use events_core::{ChannelName, DeadLetter, EventId, GroupStats, Op, Result, Stats};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::database::Database;
+use crate::error::postgres;
+use crate::row::{JsonText, Time, count, foreign_name, group, read, seconds, uuid};
+
+/// Counts what is stored for one channel, or for all.
+pub(crate) async fn stats(db: &Database, channel: Option<&ChannelName>) -> Result<Vec<Stats>> {
+    let wanted = channel.map(ChannelName::as_str);
+    let rows = db.query(Op::Admin, &db.sql.queues, &[&wanted]).await?;
+    let queues: Vec<(i32, String, String)> = read(Op::Admin, &rows, |row| {
+        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+    })?;
+    let mut all: Vec<Stats> = Vec::new();
+    for (queue_id, channel, name) in queues {
+        let rows = db.query(Op::Admin, &db.sql.stats, &[&queue_id]).await?;
+        let row = rows.first().expect("an aggregate has one row");
+        let mut stats = group_stats(row).map_err(|e| postgres(Op::Admin, e))?;
+        stats.group = group(&name)?;
+        match all
+            .last_mut()
+            .filter(|last| last.channel == channel.as_str())
+        {
+            Some(last) => last.groups.push(stats),
+            None => {
+                let name = ChannelName::new(channel).map_err(|e| foreign_name(&e))?;
+                let mut first = Stats::new(name);
+                first.groups.push(stats);
+                all.push(first);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn group_stats(row: &Row) -> Result<GroupStats, tokio_postgres::Error> {
+    let counted = |at| {
+        row.try_get::<_, i64>(at)
+            .map(|n| u64::try_from(n).unwrap_or_default())
+    };
+    Ok(GroupStats {
+        ready: counted(0)?,
+        delayed: counted(1)?,
+        leased: counted(2)?,
+        dead: counted(3)?,
+        acked: counted(4)?,
+        oldest_ready_age: row.try_get::<_, Option<f64>>(5)?.map(seconds),
+        ..GroupStats::default()
+    })
+}
+
+/// The newest dead letters of a channel.
+pub(crate) async fn dead_letters(
+    db: &Database,
+    channel: &ChannelName,
+    limit: usize,
+) -> Result<Vec<DeadLetter>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = db
+        .query(
+            Op::Admin,
+            &db.sql.dead_letters,
+            &[&channel.as_str(), &limit],
+        )
+        .await?;
+    let letters = read(Op::Admin, &rows, |row| {
+        let id = EventId::from_bytes(row.try_get::<_, Uuid>(0)?.into_bytes());
+        let time = |at| row.try_get::<_, Time>(at).map(|time| time.0);
+        let mut letter = DeadLetter::new(id, channel.clone(), row.try_get(3)?, time(6)?);
+        letter.attempts = count(row.try_get(2)?);
+        letter.last_error = row.try_get(4)?;
+        letter.created_at = time(5)?;
+        let metadata: Option<JsonText> = row.try_get(7)?;
+        letter.metadata = metadata.and_then(|text| serde_json::from_str(&text.0).ok());
+        let payload = row.try_get::<_, JsonText>(8)?.0;
+        letter.payload = serde_json::from_str(&payload).unwrap_or(payload.into());
+        Ok((letter, row.try_get::<_, String>(1)?))
+    })?;
+    let named = |(mut letter, name): (DeadLetter, String)| {
+        letter.group = group(&name)?;
+        Ok(letter)
+    };
+    letters.into_iter().map(named).collect()
+}
+
+/// Moves dead letters back into their queue.
+pub(crate) async fn requeue(
+    db: &Database,
+    channel: &ChannelName,
+    ids: Option<&[EventId]>,
+) -> Result<u64> {
+    let ids: Option<Vec<Uuid>> = ids.map(|ids| ids.iter().map(uuid).collect());
+    let rows = db
+        .query(Op::Admin, &db.sql.requeue, &[&channel.as_str(), &ids])
+        .await?;
+    let queues: Vec<(i32, i64, i64)> = read(Op::Admin, &rows, |row| {
+        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+    })?;
+    let mut moved = 0;
+    for (queue_id, lowest, events) in queues {
+        if let Some(frontier) = db.frontiers.known(queue_id.into()) {
+            frontier.lock().rewind(None, lowest);
+        }
+        let events = u64::try_from(events).unwrap_or_default();
+        db.wakes.ring_queue(
+            queue_id.into(),
+            usize::try_from(events).unwrap_or(usize::MAX),
+        );
+        moved += events;
+    }
+    Ok(moved)
+}
+
+/// Deletes dead letters for good.
+pub(crate) async fn purge_dead(
+    db: &Database,
+    channel: &ChannelName,
+    ids: Option<&[EventId]>,
+) -> Result<u64> {
+    let ids: Option<Vec<Uuid>> = ids.map(|ids| ids.iter().map(uuid).collect());
+    db.execute(Op::Admin, &db.sql.purge_dead, &[&channel.as_str(), &ids])
+        .await
+}

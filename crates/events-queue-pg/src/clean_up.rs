@@ -1,0 +1,34 @@
+//! Deletes what retention has passed, in short transactions.
+
+use std::time::Duration;
+
+use events_core::{Op, Result};
+use events_queue::CleanUp;
+
+use crate::database::Database;
+use crate::row::micros;
+use crate::turn::bury_expired;
+
+/// Deletes at most `limit` rows of each sort.
+pub(crate) async fn clean_up(db: &Database, limit: usize) -> Result<CleanUp> {
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let expired = bury_expired(db, None, most).await?;
+    let mut done = CleanUp {
+        expired,
+        more: expired >= limit,
+        deleted: 0,
+    };
+    let retention = micros(db.config.retention);
+    let purges = [
+        (&db.sql.purge_acked, retention),
+        (&db.sql.purge_keys, micros(Duration::ZERO)),
+        (&db.sql.purge_expired, retention),
+    ];
+    for (sql, age) in purges {
+        let deleted = db.execute(Op::CleanUp, sql, &[&age, &most]).await?;
+        let deleted = usize::try_from(deleted).unwrap_or(usize::MAX);
+        done.deleted += deleted;
+        done.more |= deleted >= limit;
+    }
+    Ok(done)
+}

@@ -1,0 +1,151 @@
+//! The pool, and how a statement is run on one of its connections.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Object, Pool, Timeouts};
+use events_core::telemetry::StatementTimes;
+use events_core::{Op, Result};
+use events_queue::{AckDurability, Durability, QueueConfig, Wakes};
+use parking_lot::Mutex;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::error::{BACKEND, is_conflict, pool, postgres, timed_out};
+use crate::frontier::Frontiers;
+use crate::row::micros;
+use crate::sql::Statements;
+
+/// How often a transaction that lost against another one is run again.
+const CONFLICTS: usize = 5;
+/// The shortest time for which a caller's id is remembered.
+const LEAST_KEY: Duration = Duration::from_secs(3600);
+
+/// What statements need beside their values.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pool: Pool,
+    timeout: Duration,
+    times: Mutex<StatementTimes>,
+    pub(crate) sql: Statements,
+    pub(crate) config: QueueConfig,
+    pub(crate) wakes: Arc<Wakes>,
+    pub(crate) frontiers: Frontiers,
+}
+
+/// The values of a statement.
+pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+impl Database {
+    pub(crate) fn new(pool: Pool, config: QueueConfig, timeout: Duration) -> Self {
+        Self {
+            sql: Statements::new(&config.table),
+            frontiers: Frontiers::new(config.poll_interval),
+            wakes: Arc::new(Wakes::new()),
+            times: Mutex::new(StatementTimes::new(BACKEND)),
+            pool,
+            timeout,
+            config,
+        }
+    }
+
+    /// Whether claims and verdicts need not be flushed to disk before they are answered.
+    pub(crate) fn relaxed(&self) -> bool {
+        self.config.ack_durability == AckDurability::Relaxed
+    }
+
+    /// Whether publishes need not be flushed either.
+    pub(crate) fn publish_relaxed(&self) -> bool {
+        self.config.durability == Durability::Process
+    }
+
+    /// How long a caller's id is remembered once every group has settled its event.
+    pub(crate) fn keep_keys(&self) -> i64 {
+        micros(self.config.retention.max(LEAST_KEY))
+    }
+
+    /// Runs one statement as a transaction of its own, and again if it lost against another one.
+    pub(crate) async fn query(&self, op: Op, sql: &str, values: Values<'_>) -> Result<Vec<Row>> {
+        let mut conflicts = 0;
+        loop {
+            match self.try_query(op, sql, values).await? {
+                Ok(rows) => return Ok(rows),
+                Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
+                Err(error) => return Err(postgres(op, error)),
+            }
+        }
+    }
+
+    /// As [`Database::query`]; an error of the statement is for the caller to read.
+    pub(crate) async fn try_query(
+        &self,
+        op: Op,
+        sql: &str,
+        values: Values<'_>,
+    ) -> Result<Result<Vec<Row>, tokio_postgres::Error>> {
+        let connection = self.connection(op).await?;
+        let started = Instant::now();
+        let run = async {
+            let statement = connection.prepare_cached(sql).await?;
+            connection.query(&statement, values).await
+        };
+        match tokio::time::timeout(self.timeout, run).await {
+            Ok(answer) => {
+                self.times.lock().took(op.as_str(), started.elapsed());
+                Ok(answer)
+            }
+            Err(_) => {
+                // Its answer may still come, so nobody else is given this connection.
+                drop(Object::take(connection));
+                Err(timed_out(op, self.timeout))
+            }
+        }
+    }
+
+    /// Runs one statement and answers how many rows it changed.
+    pub(crate) async fn execute(&self, op: Op, sql: &str, values: Values<'_>) -> Result<u64> {
+        let connection = self.connection(op).await?;
+        let run = async {
+            let statement = connection.prepare_cached(sql).await?;
+            connection.execute(&statement, values).await
+        };
+        match tokio::time::timeout(self.timeout, run).await {
+            Ok(answer) => answer.map_err(|e| postgres(op, e)),
+            Err(_) => {
+                drop(Object::take(connection));
+                Err(timed_out(op, self.timeout))
+            }
+        }
+    }
+
+    /// A connection with our settings.
+    pub(crate) async fn connection(&self, op: Op) -> Result<Object> {
+        let timeouts = Timeouts {
+            wait: Some(self.timeout),
+            create: Some(self.timeout),
+            recycle: Some(self.timeout),
+        };
+        let connection = self
+            .pool
+            .timeout_get(&timeouts)
+            .await
+            .map_err(|e| pool(op, e))?;
+        // A connection without a prepared statement is a new one.
+        if connection.statement_cache.size() == 0 {
+            let settings = async {
+                let statement = connection.prepare_cached(&self.sql.settings).await?;
+                connection.query(&statement, &[]).await
+            };
+            tokio::time::timeout(self.timeout, settings)
+                .await
+                .map_err(|_| timed_out(op, self.timeout))?
+                .map_err(|e| postgres(op, e))?;
+        }
+        Ok(connection)
+    }
+
+    /// Closes the connections that nobody uses, and the others when they come back.
+    pub(crate) fn close(&self) {
+        self.pool.close();
+    }
+}

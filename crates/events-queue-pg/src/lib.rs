@@ -1,0 +1,45 @@
+//! Durable event queues on PostgreSQL.
+//!
+//! Most programs use this backend through the `event-channels` crate. Alone it gives publish,
+//! subscribe and settle:
+//!
+//! ```no_run
+//! use events_core::{Backend as _, ChannelName, NewEvent, Subscribe};
+//! use events_queue_pg::{PostgresConfig, open};
+//! use futures_util::StreamExt as _;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> events_core::Result<()> {
+//! let config = PostgresConfig::new("host=localhost user=app dbname=app")?;
+//! let backend = open(config, &tokio::runtime::Handle::current()).await?;
+//! let ids = backend.publish(vec![NewEvent::new("orders", "first")]).await?;
+//! let mut events = backend.subscribe(Subscribe::new(ChannelName::new("orders")?)).await?;
+//! let message = events.next().await.expect("the subscription is open")?;
+//! assert_eq!(message.event_id, ids[0]);
+//! # Ok(()) }
+//! ```
+
+mod admin;
+mod claim;
+mod clean_up;
+mod config;
+mod database;
+mod error;
+mod frontier;
+mod horizon;
+mod insert;
+pub mod migrate;
+mod open;
+#[cfg(test)]
+mod plan_tests;
+mod register;
+mod row;
+mod settle;
+mod sql;
+mod store;
+mod tasks;
+mod ticket;
+mod turn;
+
+pub use config::PostgresConfig;
+pub use open::{connect, open};
+pub use store::PostgresStore;

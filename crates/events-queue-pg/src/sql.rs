@@ -1,0 +1,32 @@
+//! Every statement, with the table's name rendered in.
+
+use events_core::TableName;
+
+macro_rules! statements {
+    ($($name:ident),* $(,)?) => {
+        /// Every statement, ready to be prepared.
+        #[derive(Debug, Clone)]
+        pub(crate) struct Statements {
+            $(pub(crate) $name: std::sync::Arc<str>,)*
+        }
+
+        impl Statements {
+            pub(crate) fn new(table: &TableName) -> Self {
+                Self {
+                    $($name: table.render(include_str!(concat!("sql/", stringify!($name), ".sql"))).into(),)*
+                }
+            }
+
+            #[cfg(test)]
+            pub(crate) fn all(&self) -> Vec<(&'static str, &str)> {
+                vec![$((stringify!($name), &*self.$name),)*]
+            }
+        }
+    };
+}
+
+statements! {
+    ack_delete, ack_keep, bury, bury_exhausted, bury_expired, claim, claim_alone, dead_letters, extend,
+    insert, insert_any, levels, look, outlook, ping, promote, purge_acked, purge_dead, purge_expired, purge_keys,
+    queues, register, release, requeue, retry, retry_later, settings, stats,
+}

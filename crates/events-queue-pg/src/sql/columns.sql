@@ -1,0 +1,5 @@
+-- The columns of a table; none when there is no such.
+SELECT attname::text
+  FROM pg_attribute
+ WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+ ORDER BY attnum

@@ -1,0 +1,184 @@
+//! The queue store: each operation is a task of its own.
+
+use std::sync::Arc;
+
+use events_core::{
+    Capabilities, ChannelName, DeadLetter, EventId, FanOut, GroupName, Op, Pending, SettlementMode,
+    Stats, Wakes as WakeMode,
+};
+use events_queue::{
+    Claim, Claimed, CleanUp, NewRow, Outcome, QueueStore, Registration, Row, StoreSettlement,
+    StoreVerdict, Wakes,
+};
+
+use crate::database::Database;
+use crate::error::{BACKEND, postgres};
+use crate::register::register;
+use crate::tasks::{Tasks, closed};
+use crate::{admin, claim, clean_up, insert, settle};
+
+/// Longer identifiers are cut by PostgreSQL.
+const MAX_NAME_BYTES: usize = 63;
+
+/// Queue tables in a PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresStore {
+    db: Arc<Database>,
+    tasks: Arc<Tasks>,
+}
+
+impl PostgresStore {
+    pub(crate) fn new(db: Database, tasks: Arc<Tasks>) -> Self {
+        Self {
+            db: Arc::new(db),
+            tasks,
+        }
+    }
+}
+
+impl QueueStore for PostgresStore {
+    fn name(&self) -> &'static str {
+        BACKEND
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: true,
+            fan_out: FanOut::Groups,
+            settlement: SettlementMode::Lease,
+            wakes: WakeMode::InProcess,
+            delay: true,
+            priority: true,
+            expires: true,
+            idempotent: true,
+            dead_letters: true,
+            atomic_batch: true,
+            max_event_bytes: None,
+            max_name_bytes: MAX_NAME_BYTES,
+        }
+    }
+
+    fn wakes(&self) -> &Arc<Wakes> {
+        &self.db.wakes
+    }
+
+    fn insert(&self, rows: Vec<NewRow>) -> Pending<usize> {
+        let db = Arc::clone(&self.db);
+        self.tasks
+            .submit(Op::Publish, async move { insert::insert(&db, &rows).await })
+    }
+
+    fn register(&self, channel: ChannelName, group: Option<GroupName>) -> Pending<Registration> {
+        let db = Arc::clone(&self.db);
+        self.tasks.submit(Op::Subscribe, async move {
+            register(&db, &channel, group.as_ref()).await
+        })
+    }
+
+    fn claim(&self, claim: Claim) -> Pending<Claimed> {
+        let db = Arc::clone(&self.db);
+        let salvage = {
+            let (db, tasks) = (Arc::clone(&self.db), Arc::downgrade(&self.tasks));
+            move |claimed: Claimed| {
+                if let Some(tasks) = tasks.upgrade() {
+                    release(claimed, &db, &tasks);
+                }
+            }
+        };
+        self.tasks
+            .submit_salvaged(Op::Claim, Box::new(salvage), async move {
+                claim::claim(&db, &claim).await
+            })
+    }
+
+    fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {
+        // What is given back is given back even while the store is being closed.
+        let own = settlements
+            .iter()
+            .all(|s| matches!(s.verdict, StoreVerdict::Release { .. }));
+        let db = Arc::clone(&self.db);
+        let work = async move { settle::settle(&db, &settlements).await };
+        if own {
+            return self.tasks.submit_own(Op::Claim, work);
+        }
+        self.tasks.submit(Op::Ack, work)
+    }
+
+    fn clean_up(&self, limit: usize) -> Pending<CleanUp> {
+        let db = Arc::clone(&self.db);
+        self.tasks.submit(
+            Op::CleanUp,
+            async move { clean_up::clean_up(&db, limit).await },
+        )
+    }
+
+    fn stats(&self, channel: Option<ChannelName>) -> Pending<Vec<Stats>> {
+        let db = Arc::clone(&self.db);
+        self.tasks.submit(Op::Admin, async move {
+            admin::stats(&db, channel.as_ref()).await
+        })
+    }
+
+    fn dead_letters(&self, channel: ChannelName, limit: usize) -> Pending<Vec<DeadLetter>> {
+        let db = Arc::clone(&self.db);
+        self.tasks.submit(Op::Admin, async move {
+            admin::dead_letters(&db, &channel, limit).await
+        })
+    }
+
+    fn requeue(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
+        let db = Arc::clone(&self.db);
+        self.tasks.submit(Op::Admin, async move {
+            admin::requeue(&db, &channel, ids.as_deref()).await
+        })
+    }
+
+    fn purge_dead(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
+        let db = Arc::clone(&self.db);
+        self.tasks.submit(Op::Admin, async move {
+            admin::purge_dead(&db, &channel, ids.as_deref()).await
+        })
+    }
+
+    fn ping(&self) -> Pending<String> {
+        let db = Arc::clone(&self.db);
+        self.tasks.submit(Op::Admin, async move {
+            let rows = db.query(Op::Admin, &db.sql.ping, &[]).await?;
+            let row = rows.first().expect("an aggregate has one row");
+            let version: String = row.try_get(0).map_err(|e| postgres(Op::Admin, e))?;
+            Ok(format!("PostgreSQL {version}"))
+        })
+    }
+
+    fn close(&self) -> Pending<()> {
+        if !self.tasks.close() {
+            return Pending::ready(Err(closed(Op::Shutdown)));
+        }
+        let (db, tasks) = (Arc::clone(&self.db), Arc::clone(&self.tasks));
+        self.tasks.submit_own(Op::Shutdown, async move {
+            // This task is one of those that run.
+            tasks.drained(1).await;
+            tasks.sweep();
+            tasks.drained(1).await;
+            db.close();
+            Ok(())
+        })
+    }
+}
+
+/// Gives back events of a claim whose consumer is gone.
+fn release(claimed: Claimed, db: &Arc<Database>, tasks: &Arc<Tasks>) {
+    if claimed.rows.is_empty() {
+        return;
+    }
+    let suspect = claimed.alone;
+    let release = |row: Row| StoreSettlement {
+        token: row.token,
+        event_id: row.event_id,
+        verdict: StoreVerdict::Release { suspect },
+    };
+    let settlements: Vec<_> = claimed.rows.into_iter().map(release).collect();
+    let db = Arc::clone(db);
+    let work = async move { settle::settle(&db, &settlements).await };
+    tasks.submit_own(Op::Claim, work).detach();
+}
