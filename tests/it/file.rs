@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use event_channels::{Error, ErrorKind, EventChannel, EventsConfig};
+use event_channels::{
+    Error, ErrorKind, EventChannel, EventMessage, EventsConfig, ListenOptions, Op,
+};
 use rusqlite::Connection;
 
 fn config(path: &Path) -> EventsConfig {
@@ -156,6 +159,51 @@ async fn a_new_file_belongs_to_its_user_alone() {
         0o600
     );
     channel.shutdown().await.unwrap();
+}
+
+/// 100: a look that fails does not end a listener; it is told, counted, and tried again.
+#[tokio::test]
+async fn a_listener_goes_on_after_the_table_was_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let config = config(&path)
+        .name("table_was_away")
+        .poll_interval(Duration::from_millis(10));
+    let channel = config.open().await.unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (seen, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let options = ListenOptions::new().on_notice(move |error| {
+        let _ = tell.send(error.clone());
+    });
+    let handler = move |message: EventMessage| {
+        let _ = seen.send(message.payload);
+        std::future::ready(Ok(()))
+    };
+    let listener = channel.listen("orders", options, handler).await.unwrap();
+    let database = Connection::open(&path).unwrap();
+    let rename = |from: &str, to: &str| {
+        let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+        while database.execute_batch(&sql).is_err() {
+            // The listener looks at it just now.
+            std::thread::yield_now();
+        }
+    };
+    rename("sqlspec_event_queue", "away");
+    for _ in 0..3 {
+        let error = told.recv().await.unwrap();
+        assert_eq!(
+            (error.kind(), error.op()),
+            (ErrorKind::SchemaMissing, Op::Claim),
+            "{error}"
+        );
+    }
+    assert!(listener.is_running());
+    rename("away", "sqlspec_event_queue");
+    channel.publish("orders", "back again").await.unwrap();
+    assert_eq!(events.recv().await.unwrap(), "back again");
+    let errors = channel.telemetry_snapshot()["table_was_away.events.dequeue.error"];
+    assert!(errors >= 3.0, "{errors}");
+    listener.stop().await;
 }
 
 /// X29: what another program wrote is never dropped and never retried for ever.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event_channels::{BackendKind, EventChannel, ListenOptions, RetryAfter};
+use event_channels::{BackendKind, EventChannel, IterOptions, ListenOptions, RetryAfter};
 
 use crate::recorder::{count, gauge, install};
 
@@ -36,15 +36,40 @@ async fn opening_tells_the_backend_and_the_poll_interval() {
     assert!(gauge("events.poll.interval", &[QUEUE]).unwrap() > 0.0);
 }
 
+/// 91, 96: an idle consumer looks once per interval of its own, and no more often.
+#[tokio::test]
+async fn an_idle_consumer_looks_once_per_interval() {
+    let channel = open(Duration::from_secs(600)).await;
+    let mut idle = channel.iter_events("metered_idle").await.unwrap();
+    let mut busy = channel
+        .iter_events_with(
+            "metered_busy",
+            IterOptions::new().poll_interval(Duration::from_millis(5)),
+        )
+        .await
+        .unwrap();
+    let waiting = tokio::spawn(async move { idle.next().await.is_none() });
+    let also = tokio::spawn(async move { busy.next().await.is_none() });
+    let looks = |name| count("events.poll.query", &[QUEUE, ("channel", name)]).unwrap_or_default();
+    let enough = async {
+        while looks("metered_busy") < 10 || looks("metered_idle") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), enough)
+        .await
+        .unwrap();
+    assert_eq!(looks("metered_idle"), 1);
+    channel.shutdown().await.unwrap();
+    assert!(waiting.await.unwrap() && also.await.unwrap());
+}
+
 #[tokio::test]
 async fn every_step_of_an_event_is_counted_under_its_labels() {
     let channel = open(Duration::from_secs(60)).await;
     channel.subscribe_group("metered", "billing").await.unwrap();
     let mut events = channel
-        .iter_events_with(
-            "metered",
-            event_channels::IterOptions::new().group("billing"),
-        )
+        .iter_events_with("metered", IterOptions::new().group("billing"))
         .await
         .unwrap();
     channel.publish("metered", 1).await.unwrap();

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use event_channels::{
-    ErrorKind, EventChannel, EventsConfig, IterOptions, ListenOptions, NewEvent, PublishOptions,
-    RetryAfter, TraceParent,
+    BackendKind, ErrorKind, EventChannel, EventsConfig, IterOptions, ListenOptions, NewEvent,
+    PublishOptions, RetryAfter, TraceParent,
 };
 use serde_json::json;
 use tracing::Instrument as _;
 
 use crate::config;
-use crate::subscriber::{Kept, install, kept};
+use crate::subscriber::{Kept, install, kept, warnings};
 
 /// Stands in every payload and every metadata; a span that shows it shows too much.
 const CANARY: &str = "canary_7f3a";
@@ -151,6 +151,18 @@ async fn a_verdict_that_comes_too_late_is_an_error_of_its_span() {
     let good = inside("spans_good");
     assert_eq!((good.field("verdict"), good.field("events")), ("nack", "1"));
     assert!(good.ended && !good.has("error") && !good.has("failed"));
+}
+
+/// 53, X20: a fallback is one warning, which says what was wanted, what is used and why.
+#[tokio::test]
+async fn a_fallback_warns_once() {
+    let channel = open(|c| c.backend(BackendKind::TxEventQ)).await;
+    assert_eq!(channel.backend_name(), "poll_queue");
+    channel.publish("spans_fallback", 1).await.unwrap();
+    let warnings = warnings("requested", "txeventq");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0]["fallback"], "poll_queue");
+    assert!(warnings[0]["reason"].contains("SQLite"), "{warnings:?}");
 }
 
 /// How the handler of the event `payload` ends.

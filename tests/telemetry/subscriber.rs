@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -36,6 +36,8 @@ impl Kept {
 
 static KEPT: Mutex<BTreeMap<u64, Kept>> = Mutex::new(BTreeMap::new());
 
+static WARNED: Mutex<Vec<BTreeMap<&'static str, String>>> = Mutex::new(Vec::new());
+
 static INSTALLED: LazyLock<()> = LazyLock::new(|| {
     let subscriber = tracing_subscriber::registry().with(Keeper);
     tracing::subscriber::set_global_default(subscriber).expect("nobody else installs one");
@@ -50,6 +52,12 @@ pub(crate) fn install() {
 pub(crate) fn kept(name: &str, wanted: impl Fn(&Kept) -> bool) -> Vec<Kept> {
     let is_it = |span: &&Kept| span.name == name && wanted(span);
     all().values().filter(is_it).cloned().collect()
+}
+
+/// The warnings in which a field has this value.
+pub(crate) fn warnings(field: &str, value: &str) -> Vec<BTreeMap<&'static str, String>> {
+    let has = |fields: &&BTreeMap<_, String>| fields.get(field).is_some_and(|v| v == value);
+    WARNED.lock().unwrap().iter().filter(has).cloned().collect()
 }
 
 fn all() -> MutexGuard<'static, BTreeMap<u64, Kept>> {
@@ -87,6 +95,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeper {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = BTreeMap::new();
         event.record(&mut Fields(&mut fields));
+        if *event.metadata().level() == Level::WARN {
+            WARNED.lock().unwrap().push(fields.clone());
+        }
         if let Some(span) = context.event_span(event) {
             let text = fields.remove("message").unwrap_or_default();
             change(&span.id(), &context, |kept| kept.logged.push(text));

@@ -1,6 +1,8 @@
 //! The envelope of a native notification, byte-compatible with SQLSpec 0.69 in both directions.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -86,9 +88,7 @@ impl NotifyEnvelope {
             event_id: text_of("event_id")
                 .and_then(|id| EventId::parse(id).ok())
                 .unwrap_or_else(EventId::new),
-            published_at: text_of("published_at")
-                .and_then(|at| at.parse().ok())
-                .unwrap_or(now),
+            published_at: text_of("published_at").and_then(moment).unwrap_or(now),
             metadata: match object.remove("metadata") {
                 Some(Value::Object(metadata)) => Some(metadata),
                 _ => None,
@@ -96,6 +96,15 @@ impl NotifyEnvelope {
             payload,
         })
     }
+}
+
+/// A timestamp; one without an offset is meant in UTC.
+fn moment(text: &str) -> Option<Timestamp> {
+    let civil = |text: &str| -> Option<Timestamp> {
+        let civil: DateTime = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(civil).ok()
+    };
+    text.parse().ok().or_else(|| civil(text))
 }
 
 /// Whether this is `{"event_id": …}` or `{"batch_size": …, "marker_id": …}` and nothing more.
@@ -199,12 +208,38 @@ mod tests {
             NotifyEnvelope::decode(r#"{"k":1}"#).unwrap().payload,
             json!({"k": 1})
         );
-        for old in ["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00.5Z"] {
-            let text = format!(r#"{{"event_id":"x","payload":null,"published_at":"{old}"}}"#);
-            assert_eq!(
-                NotifyEnvelope::decode(&text).unwrap().published_at,
-                old.parse().unwrap()
-            );
+    }
+
+    /// 73, 74, 78: ours always has the same width; older widths, other offsets and none at all are
+    /// read; what is no time is now.
+    #[test]
+    fn timestamps_of_all_ages_are_read() {
+        for nanos in [0, 1_000, 500_000_000, 999_999_999] {
+            let at = Timestamp::new(1_790_000_000, nanos).unwrap();
+            let payload = Payload::encode(&1).unwrap();
+            let text = NotifyEnvelope::encode(EventId::new(), &payload, None, at).unwrap();
+            let written = text.rsplit('"').nth(1).unwrap();
+            assert_eq!(written.len(), 32, "{written}");
+            assert!(written.ends_with("+00:00"), "{written}");
+        }
+        let read = |at: &str| {
+            let text = format!(r#"{{"event_id":"x","payload":null,"published_at":{at}}}"#);
+            NotifyEnvelope::decode(&text).unwrap().published_at
+        };
+        let half_past: Timestamp = "2026-01-01T00:00:00.5Z".parse().unwrap();
+        for written in [
+            r#""2026-01-01T00:00:00.500000+00:00""#,
+            r#""2026-01-01T00:00:00.5Z""#,
+            r#""2026-01-01T02:00:00.5+02:00""#,
+            r#""2026-01-01T00:00:00.5""#,
+            r#""2026-01-01 00:00:00.500""#,
+        ] {
+            assert_eq!(read(written), half_past, "{written}");
+        }
+        let before = Timestamp::now();
+        for nothing in ["null", "17", r#""yesterday""#, r#""""#] {
+            let at = read(nothing);
+            assert!((before..=Timestamp::now()).contains(&at), "{nothing}");
         }
     }
 

@@ -152,6 +152,25 @@ mod tests {
         );
     }
 
+    /// 80: everything that a message may hold at its ends.
+    #[test]
+    fn a_message_keeps_what_it_is_given() {
+        let channel = ChannelName::new("orders").unwrap();
+        for payload in [json!(null), json!({}), json!({"a": [{"b": {}}]})] {
+            let at = Timestamp::UNIX_EPOCH;
+            let mut message =
+                EventMessage::new(EventId::new(), channel.clone(), payload.clone(), at);
+            message.attempts = u32::MAX;
+            message.metadata = Some(Metadata::new());
+            message.lease_expires_at = Some(Timestamp::MAX);
+            let shown = serde_json::to_value(message.clone()).unwrap();
+            assert_eq!(shown["payload"], payload);
+            assert_eq!(shown["attempts"], u32::MAX);
+            assert_eq!(shown["metadata"], json!({}));
+            assert_eq!(shown["lease_expires_at"], Timestamp::MAX.to_string());
+        }
+    }
+
     #[test]
     fn payload_as_decodes_or_says_what_was_wanted() {
         let message = EventMessage::new(

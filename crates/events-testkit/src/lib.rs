@@ -42,7 +42,8 @@ macro_rules! conformance {
 macro_rules! each_case {
     () => {
         $crate::each_case! { @tests
-            publish: lifecycle metadata_survives batch_keeps_order_and_ids batch_of_nothing
+            publish: lifecycle metadata_survives batch_keeps_order_and_ids
+                a_batch_of_a_thousand_is_one_and_in_order batch_of_nothing
                 batch_with_one_bad_name_stores_nothing any_json_value_is_delivered_equal
                 a_delayed_event_is_invisible_until_due higher_priority_first
                 an_id_published_twice_is_stored_once an_expired_event_becomes_a_dead_letter
@@ -64,6 +65,7 @@ macro_rules! each_case {
                 a_panic_fails_only_its_event concurrency_is_used stop_lets_the_handler_finish
                 stop_from_inside_the_handler without_auto_ack_the_handler_decides
                 counters_are_exact_under_eight_listeners stop_ends_a_wait_at_once
+                the_poll_interval_of_the_call_wins
                 a_timeout_fails_the_event;
             groups: each_group_gets_every_event_and_members_compete
                 a_group_gets_what_is_published_after_it an_id_held_by_two_groups_is_ambiguous;
@@ -72,6 +74,7 @@ macro_rules! each_case {
             close: a_closed_stream_ends_at_once shutdown_ends_waits_and_refuses_calls
                 shutdown_is_idempotent shutdown_gives_back_what_was_not_handed_over;
             blocking: the_same_lifecycle the_same_attempts_and_outcomes
+                the_same_counters
                 a_listener_thread_shares_the_database close_from_another_thread_ends_a_wait
                 refused_inside_a_runtime;
         }

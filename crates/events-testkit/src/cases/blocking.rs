@@ -85,6 +85,29 @@ pub async fn the_same_attempts_and_outcomes(harness: Harness) -> Result<Outcome>
     )
 }
 
+/// 5 for blocking callers: after one publish and one ack the snapshot says one and one.
+pub async fn the_same_counters(harness: Harness) -> Result<Outcome> {
+    apart(
+        harness,
+        |c| c,
+        |channel| {
+            channel.publish("orders", 1)?;
+            let mut events = channel.iter_events("orders")?;
+            let message = events.next().expect("the channel is open")?;
+            let _ = channel.ack(&message)?;
+            let values = channel.telemetry_snapshot();
+            for name in [".events.publish", ".events.deliver", ".events.ack"] {
+                let (_, value) = values
+                    .iter()
+                    .find(|(key, _)| key.ends_with(name))
+                    .expect("it is always there");
+                assert_eq!(*value, 1.0, "{name}");
+            }
+            Ok(())
+        },
+    )
+}
+
 /// X1: a listener thread and a publisher share one database, in memory too.
 pub async fn a_listener_thread_shares_the_database(harness: Harness) -> Result<Outcome> {
     apart(

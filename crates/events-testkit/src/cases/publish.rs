@@ -76,6 +76,29 @@ pub async fn batch_keeps_order_and_ids(harness: Harness) -> Result<Outcome> {
     pass()
 }
 
+/// 45, 48: a large batch is one: ids are unique and in order, events come in that order, and they
+/// were all published at the same moment.
+pub async fn a_batch_of_a_thousand_is_one_and_in_order(harness: Harness) -> Result<Outcome> {
+    let channel = harness.open(|c| c).await?;
+    let ids = channel
+        .publish_many((0..1000).map(|n| NewEvent::new("orders", n)))
+        .await?;
+    assert_eq!(ids.len(), 1000);
+    assert!(ids.is_sorted_by(|one, next| one < next), "unique, in order");
+    let mut events = channel.iter_events("orders").await?;
+    let mut first = None;
+    for (n, id) in ids.iter().enumerate() {
+        let message = next(&mut events).await;
+        assert_eq!((message.event_id, &message.payload), (*id, &json!(n)));
+        let published = *first.get_or_insert(message.created_at);
+        if channel.capabilities().atomic_batch {
+            assert_eq!(message.created_at, published);
+        }
+        let _ = channel.ack(&message).await?;
+    }
+    pass()
+}
+
 /// 41: an empty batch is no error and stores nothing.
 pub async fn batch_of_nothing(harness: Harness) -> Result<Outcome> {
     let channel = harness.open(|c| c).await?;
