@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use events_core::{Op, Result};
-use events_queue::{Claim, Claimed, DeadReason};
+use events_queue::{Claim, Claimed, DeadReason, LEASE_ENDED};
 use rusqlite::params;
 
 use crate::bury::bury;
@@ -130,13 +130,7 @@ fn turn(
         &db.sql.exhausted,
         params![queue, leases_end, claim.max_attempts],
     )? {
-        bury(
-            db,
-            id,
-            DeadReason::MaxAttempts,
-            Some("the lease ended without a verdict"),
-            now,
-        )?;
+        bury(db, id, DeadReason::MaxAttempts, Some(LEASE_ENDED), now)?;
         found.dead += 1;
     }
     db.statement(&db.sql.reclaim)?

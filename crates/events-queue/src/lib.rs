@@ -46,7 +46,7 @@ pub use clock::Clock;
 pub use config::{AckDurability, Durability, MAX_PREFETCH, QueueConfig};
 pub use memory::MemoryStore;
 pub use store::{
-    Claim, Claimed, CleanUp, DeadReason, NewRow, Outcome, QueueStore, Registration, Row,
-    StoreSettlement, StoreVerdict,
+    Claim, Claimed, CleanUp, DeadReason, LEASE_ENDED, NewRow, Outcome, QueueStore, Registration,
+    Row, StoreSettlement, StoreVerdict,
 };
 pub use wakes::Wakes;

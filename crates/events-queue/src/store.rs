@@ -167,6 +167,9 @@ pub enum StoreVerdict {
     },
 }
 
+/// What is noted of an event that became a dead letter because nobody said anything.
+pub const LEASE_ENDED: &str = "the lease ended without a verdict";
+
 /// Why an event was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadReason {

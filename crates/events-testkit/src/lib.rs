@@ -16,6 +16,7 @@
 pub mod cases;
 mod harness;
 pub mod history;
+pub mod model;
 pub mod postgres;
 pub mod proxy;
 mod skip;
@@ -55,6 +56,7 @@ macro_rules! each_case {
                 nack_after_ack_does_not_resurrect ack_by_id_needs_a_holder
                 an_expired_hold_that_nobody_overtook_is_recorded
                 an_overtaken_hold_changes_nothing never_makes_a_dead_letter
+                the_last_reason_is_kept
                 retention_zero_deletes_on_ack acked_events_go_after_retention
                 extend_keeps_the_hold a_receipt_of_another_database_changes_nothing
                 a_lost_hold_is_not_mistaken_for_an_earlier_event a_requeued_event_has_a_new_hold;

@@ -2,33 +2,45 @@
 //!
 //! Nothing is durable and every operation scans; clarity is its only aim.
 
+mod claim;
+mod settle;
 mod tables;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use events_core::{
-    Capabilities, ChannelName, DeadLetter, EventId, FanOut, GroupName, HoldToken, MAX_NAME_BYTES,
-    Pending, SettlementMode, Stats, Wakes as WakeMode,
+    Capabilities, ChannelName, DeadLetter, EventId, FanOut, GroupName, MAX_NAME_BYTES, Pending,
+    SettlementMode, Stats, Wakes as WakeMode,
 };
 
-use self::tables::{State, Stored, Tables};
+use self::tables::Tables;
 use crate::{
-    Claim, Claimed, CleanUp, NewRow, Outcome, QueueStore, Registration, StoreSettlement, Wakes,
+    Claim, Claimed, CleanUp, Clock, NewRow, Outcome, QueueConfig, QueueStore, Registration,
+    StoreSettlement, Wakes,
 };
 
 /// A queue in memory; clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
     wakes: Arc<Wakes>,
 }
 
 impl MemoryStore {
-    /// An empty queue.
+    /// An empty queue by the host's clock, with the default retention.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with(Clock::system(), QueueConfig::default().retention)
+    }
+
+    /// An empty queue by this clock, with this retention.
+    #[must_use]
+    pub fn with(clock: Clock, retention: Duration) -> Self {
+        Self {
+            tables: Arc::new(Mutex::new(Tables::new(clock, retention))),
+            wakes: Arc::default(),
+        }
     }
 
     /// Moves the store's clock ahead, as a test of leases and delays wants it.
@@ -103,8 +115,8 @@ impl QueueStore for MemoryStore {
         Pending::ready(Ok(outcomes))
     }
 
-    fn clean_up(&self, _limit: usize) -> Pending<CleanUp> {
-        Pending::ready(Ok(CleanUp::default()))
+    fn clean_up(&self, limit: usize) -> Pending<CleanUp> {
+        Pending::ready(Ok(self.lock().clean_up(limit)))
     }
 
     fn stats(&self, channel: Option<ChannelName>) -> Pending<Vec<Stats>> {
@@ -124,59 +136,24 @@ impl QueueStore for MemoryStore {
     }
 
     fn dead_letters(&self, channel: ChannelName, limit: usize) -> Pending<Vec<DeadLetter>> {
-        let tables = self.lock();
-        let letters = tables
-            .dead
-            .iter()
-            .rev()
-            .map(|(_, letter)| letter)
-            .filter(|letter| letter.channel == channel);
-        Pending::ready(Ok(letters.take(limit).cloned().collect()))
+        let mut letters = self.lock().letters(&channel);
+        letters.truncate(limit);
+        Pending::ready(Ok(letters))
     }
 
     fn requeue(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
         let mut tables = self.lock();
-        let letters = take_dead(&mut tables, &channel, ids.as_deref());
-        let now = tables.now();
-        for (queue_id, letter) in &letters {
-            let event = events_core::NewEvent::new(&letter.channel, &letter.payload);
-            let Ok(parts) = event.into_parts(usize::MAX) else {
-                continue;
-            };
-            tables.next_row += 1;
-            let token = HoldToken {
-                queue_id: *queue_id,
-                row: tables.next_row,
-                fence: 0,
-                priority: 0,
-                attempts: 0,
-                keyed: false,
-            };
-            tables.rows.push(Stored {
-                token,
-                state: State::Ready,
-                event: NewRow {
-                    id: letter.event_id,
-                    keyed: false,
-                    parts,
-                },
-                available_at: now,
-                lease_until: now,
-                expires_at: None,
-                created_at: letter.created_at,
-                acked_at: now,
-                last_error: letter.last_error.clone(),
-            });
-        }
+        let dead = tables.take_dead(&channel, ids.as_deref());
+        let many = dead.len();
+        dead.into_iter().for_each(|dead| tables.requeue(dead));
         drop(tables);
-        self.wakes.ring_channel(&channel, letters.len());
-        Pending::ready(Ok(letters.len() as u64))
+        self.wakes.ring_channel(&channel, many);
+        Pending::ready(Ok(many as u64))
     }
 
     fn purge_dead(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
-        Pending::ready(Ok(
-            take_dead(&mut self.lock(), &channel, ids.as_deref()).len() as u64,
-        ))
+        let dead = self.lock().take_dead(&channel, ids.as_deref());
+        Pending::ready(Ok(dead.len() as u64))
     }
 
     fn ping(&self) -> Pending<String> {
@@ -188,16 +165,8 @@ impl QueueStore for MemoryStore {
     }
 }
 
-fn take_dead(
-    tables: &mut Tables,
-    channel: &ChannelName,
-    ids: Option<&[EventId]>,
-) -> Vec<(i64, DeadLetter)> {
-    let wanted = |letter: &DeadLetter| {
-        letter.channel == *channel && ids.is_none_or(|ids| ids.contains(&letter.event_id))
-    };
-    tables
-        .dead
-        .extract_if(.., |(_, letter)| wanted(letter))
-        .collect()
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
 }

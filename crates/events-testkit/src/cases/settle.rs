@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use event_channels::{ErrorKind, EventId, Result, RetryAfter, Settled};
+use event_channels::{
+    ErrorKind, EventId, EventMessage, HandlerError, ListenOptions, Result, RetryAfter, Settled,
+};
+use tokio::sync::mpsc;
 
 use crate::{Harness, Outcome, fails_with, next, nothing_within, pass};
 
@@ -160,6 +163,35 @@ pub async fn never_makes_a_dead_letter(harness: Harness) -> Result<Outcome> {
         (dead.len(), dead[0].reason.as_str(), dead[0].attempts),
         (1, "rejected", 1)
     );
+    pass()
+}
+
+/// A verdict without a reason does not take away the one that a consumer gave before.
+pub async fn the_last_reason_is_kept(harness: Harness) -> Result<Outcome> {
+    let channel = harness.open(|c| c.auto_ack(false)).await?;
+    let (hand_over, mut messages) = mpsc::unbounded_channel();
+    let handler = move |message: EventMessage| {
+        let hand_over = hand_over.clone();
+        async move {
+            if message.attempts == 1 {
+                return Err(HandlerError::new("out of ink").retry_after(Duration::ZERO));
+            }
+            hand_over.send(message)?;
+            Ok(())
+        }
+    };
+    channel
+        .listen("orders", ListenOptions::new(), handler)
+        .await?;
+    channel.publish("orders", 1).await?;
+    for retry in [RetryAfter::Delay(Duration::ZERO), RetryAfter::Never] {
+        let message = messages.recv().await.expect("the listener goes on");
+        assert_eq!(channel.nack(&message, retry).await?, Settled::Recorded);
+    }
+    let admin = channel.admin().expect("durable");
+    let dead = admin.dead_letters("orders".try_into()?, 10).await?;
+    assert_eq!((dead.len(), dead[0].attempts), (1, 3));
+    assert_eq!(dead[0].last_error.as_deref(), Some("out of ink"));
     pass()
 }
 
