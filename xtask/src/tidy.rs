@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules of this repository that no compiler checks.
 
+mod conformance;
 mod edges;
 mod released;
 mod source;
@@ -83,6 +84,7 @@ pub(crate) fn run() -> Result<()> {
         findings.extend(source::check(file));
         findings.extend(sql::check(file));
     }
+    findings.extend(conformance::check(&files));
     findings.extend(released::check_folder(&root.join("migrations"))?);
 
     for finding in &findings {

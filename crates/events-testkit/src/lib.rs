@@ -8,8 +8,7 @@
 //! ```
 //!
 //! A case asks the backend for its capabilities and either runs or says why it does not apply.
-//! Numbers like 7 or X24 in a case's text are those of the list of cases that the suite began
-//! with; they let a reader see what is covered.
+//! Numbers like 7 or X24 in a case's text are those of `docs/src/contributing/conformance.md`.
 //!
 //! This crate is for this workspace's tests and is not published.
 
