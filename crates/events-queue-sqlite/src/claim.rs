@@ -13,13 +13,20 @@ use crate::error::sqlite;
 use crate::row::{claimed, collect, micros};
 
 /// What a queue holds that a claim may have to act on.
-struct Outlook {
+pub(crate) struct Outlook {
     next_delayed: Option<i64>,
     next_lease_end: Option<i64>,
     next_expiry: Option<i64>,
     ready_priority: Option<i64>,
     suspect_priority: Option<i64>,
     paused: bool,
+}
+
+/// The moment of a claim.
+struct Times {
+    now: i64,
+    /// Leases that end by then have ended; the far past while the clock is not trusted.
+    leases_end: i64,
 }
 
 impl Outlook {
@@ -38,17 +45,24 @@ impl Outlook {
             .map_err(failed)
     }
 
-    fn anything_due(&self, now: i64, leases_end: i64) -> bool {
+    /// Whether a claim would find or move something.
+    fn is_promising(&self, times: &Times) -> bool {
+        let claimable = self.ready_priority.or(self.suspect_priority).is_some();
+        !self.paused && (claimable || self.anything_due(times))
+    }
+
+    fn anything_due(&self, times: &Times) -> bool {
         let due = |at: Option<i64>, by: i64| at.is_some_and(|at| at <= by);
-        due(self.next_delayed, now)
-            || due(self.next_lease_end, leases_end)
-            || due(self.next_expiry, now)
+        due(self.next_delayed, times.now)
+            || due(self.next_lease_end, times.leases_end)
+            || due(self.next_expiry, times.now)
     }
 
     /// How long until something becomes claimable by itself; leases count only while the clock is
     /// trusted, else the poll interval has to do.
-    fn next_due(&self, now: i64, leases_end: i64) -> Option<Duration> {
-        let lease_end = self.next_lease_end.filter(|_| leases_end != i64::MIN);
+    fn next_due(&self, times: &Times) -> Option<Duration> {
+        let trusted = times.leases_end != i64::MIN;
+        let lease_end = self.next_lease_end.filter(|_| trusted);
         let next = self
             .next_delayed
             .into_iter()
@@ -56,32 +70,61 @@ impl Outlook {
             .chain(self.next_expiry)
             .min()?;
         Some(Duration::from_micros(
-            u64::try_from(next - now).unwrap_or_default(),
+            u64::try_from(next - times.now).unwrap_or_default(),
         ))
     }
 }
 
 /// Takes up to `limit` events under a lease.
-pub(crate) fn claim(db: &mut Database, claim: &Claim) -> Result<Claimed> {
-    let now = db.clock.micros();
-    let leases_end = db.clock.leases_end_before(claim.lease);
-    let mut outlook = Outlook::of(db, claim.queue_id)?;
-    let mut found = Claimed::default();
-    let due = outlook.anything_due(now, leases_end);
-    let claimable = outlook
-        .ready_priority
-        .or(outlook.suspect_priority)
-        .is_some();
-    if outlook.paused || !(due || claimable) || !db.may_write() {
-        found.next_due = (!outlook.paused)
-            .then(|| outlook.next_due(now, leases_end))
-            .flatten();
-        return Ok(found);
+///
+/// Outside a transaction it only looks. What it saw is kept in `seen`, so that the transaction
+/// which it asks for need not look again.
+pub(crate) fn claim(
+    db: &mut Database,
+    claim: &Claim,
+    seen: &mut Option<Outlook>,
+) -> Result<Claimed> {
+    let times = Times {
+        now: db.clock.micros(),
+        leases_end: db.clock.leases_end_before(claim.lease),
+    };
+    let seen_before = seen.take();
+    let looked_before = seen_before.is_some();
+    let outlook = match seen_before {
+        Some(outlook) => outlook,
+        None => Outlook::of(db, claim.queue_id)?,
+    };
+    if outlook.is_promising(&times) && !db.may_write() {
+        *seen = Some(outlook);
+        return Ok(Claimed::default());
     }
-    if due {
-        turn(db, claim, now, leases_end, &mut found)?;
+    let mut found = Claimed::default();
+    take(db, claim, outlook, &times, &mut found)?;
+    if looked_before && found.rows.is_empty() {
+        // Another process was faster, so what was seen is not how it is.
+        let outlook = Outlook::of(db, claim.queue_id)?;
+        take(db, claim, outlook, &times, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Does what the outlook promises.
+fn take(
+    db: &Database,
+    claim: &Claim,
+    mut outlook: Outlook,
+    times: &Times,
+    found: &mut Claimed,
+) -> Result<()> {
+    if outlook.paused {
+        found.next_due = None;
+        return Ok(());
+    }
+    if outlook.anything_due(times) {
+        turn(db, claim, times, found)?;
         outlook = Outlook::of(db, claim.queue_id)?;
     }
+    let now = times.now;
     let until = now.saturating_add(micros(claim.lease));
     found.alone = match (outlook.suspect_priority, outlook.ready_priority) {
         (Some(suspect), Some(ready)) => suspect >= ready,
@@ -112,19 +155,13 @@ pub(crate) fn claim(db: &mut Database, claim: &Claim) -> Result<Claimed> {
     found
         .rows
         .sort_by_key(|row| (Reverse(row.token.priority), row.token.row));
-    found.next_due = outlook.next_due(now, leases_end);
-    Ok(found)
+    found.next_due = outlook.next_due(times);
+    Ok(())
 }
 
 /// Moves what is due: delayed events, ended leases, expired events. A bounded number each.
-fn turn(
-    db: &Database,
-    claim: &Claim,
-    now: i64,
-    leases_end: i64,
-    found: &mut Claimed,
-) -> Result<()> {
-    let queue = claim.queue_id;
+fn turn(db: &Database, claim: &Claim, times: &Times, found: &mut Claimed) -> Result<()> {
+    let (queue, now, leases_end) = (claim.queue_id, times.now, times.leases_end);
     for id in ids(
         db,
         &db.sql.exhausted,
@@ -156,4 +193,70 @@ pub(crate) fn ids(db: &Database, sql: &str, params: impl rusqlite::Params) -> Re
 
 fn failed(error: rusqlite::Error) -> events_core::Error {
     sqlite(Op::Claim, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use events_core::{EventId, NewEvent, TableName};
+    use events_queue::{NewRow, Row};
+
+    use super::*;
+    use crate::{SqliteConfig, connect, insert, migrate, open};
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn in_transaction<T>(db: &mut Database, work: impl FnOnce(&mut Database) -> T) -> T {
+        db.connection.execute_batch("BEGIN").unwrap();
+        let answer = work(db);
+        db.connection.execute_batch("COMMIT").unwrap();
+        answer
+    }
+
+    fn ids(claimed: &Claimed) -> Vec<EventId> {
+        claimed.rows.iter().map(|row: &Row| row.event_id).collect()
+    }
+
+    /// A look sees a suspect event and a ready one; before the transaction begins somebody else
+    /// takes the suspect. The claim looks again and finds the ready one.
+    #[test]
+    fn what_another_process_took_since_the_look_is_not_waited_for() {
+        let config = SqliteConfig::memory();
+        let mut connection = connect(&config).unwrap();
+        migrate::up(&mut connection, &TableName::default(), config.clock.now()).unwrap();
+        let mut db = open::database(connection, &config, crate::bell::Watch::new);
+        let [suspect, ready] = [(); 2].map(|()| NewRow {
+            id: EventId::new(),
+            keyed: false,
+            parts: NewEvent::new("orders", 1).into_parts(1024).unwrap(),
+        });
+        let (suspect_id, ready_id) = (suspect.id, ready.id);
+        let request = Claim {
+            queue_id: 1,
+            limit: 1,
+            suspects: true,
+            lease: LEASE,
+            max_attempts: 20,
+        };
+        in_transaction(&mut db, |db| insert::insert(db, &[suspect]).unwrap());
+        let claimed = in_transaction(&mut db, |db| claim(db, &request, &mut None).unwrap());
+        assert_eq!(ids(&claimed), [suspect_id]);
+        in_transaction(&mut db, |db| insert::insert(db, &[ready]).unwrap());
+        config.clock.advance(LEASE);
+        let none = Claim {
+            limit: 0,
+            suspects: false,
+            ..request.clone()
+        };
+        in_transaction(&mut db, |db| claim(db, &none, &mut None).unwrap());
+
+        let mut seen = None;
+        let looked = claim(&mut db, &request, &mut seen).unwrap();
+        assert!(looked.rows.is_empty() && seen.is_some(), "it only looks");
+        let other = in_transaction(&mut db, |db| claim(db, &request, &mut None).unwrap());
+        assert_eq!((ids(&other), other.alone), (vec![suspect_id], true));
+        let claimed = in_transaction(&mut db, |db| claim(db, &request, &mut seen).unwrap());
+        assert_eq!((ids(&claimed), claimed.alone), (vec![ready_id], false));
+    }
 }

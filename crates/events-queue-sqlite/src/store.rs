@@ -73,7 +73,8 @@ impl QueueStore for SqliteStore {
     }
 
     fn claim(&self, claim: Claim) -> Pending<Claimed> {
-        let run = move |db: &mut _| claim::claim(db, &claim);
+        let mut seen = None;
+        let run = move |db: &mut _| claim::claim(db, &claim, &mut seen);
         self.writer
             .submit_salvaged(Kind::Claim, Op::Claim, release, run)
     }

@@ -68,7 +68,7 @@ impl Tables {
             lease: Duration::from_secs(30),
             max_attempts: 20,
         };
-        let (work, claimed) = self.count(|db| claim::claim(db, &claim).unwrap());
+        let (work, claimed) = self.count(|db| claim::claim(db, &claim, &mut None).unwrap());
         (work, claimed.rows)
     }
 
