@@ -5,6 +5,7 @@ mod conformance;
 mod durability;
 mod file;
 mod options;
+mod postgres_crash;
 mod processes;
 mod quick_start;
 mod wakes;
