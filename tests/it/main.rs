@@ -6,6 +6,7 @@ mod durability;
 mod file;
 mod options;
 mod postgres_crash;
+mod postgres_roles;
 mod processes;
 mod quick_start;
 mod wakes;

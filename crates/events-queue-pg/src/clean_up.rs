@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events_core::{Op, Result};
+use events_core::{ErrorKind, Op, Result};
 use events_queue::CleanUp;
 
 use crate::database::Database;
@@ -10,7 +10,16 @@ use crate::row::micros;
 use crate::turn::bury_expired;
 
 /// Deletes at most `limit` rows of each sort.
+///
+/// A role that publishes only may not, and need not: whoever consumes does it.
 pub(crate) async fn clean_up(db: &Database, limit: usize) -> Result<CleanUp> {
+    match run(db, limit).await {
+        Err(error) if error.kind() == ErrorKind::Permission => Ok(CleanUp::default()),
+        answer => answer,
+    }
+}
+
+async fn run(db: &Database, limit: usize) -> Result<CleanUp> {
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let expired = bury_expired(db, None, most).await?;
     let mut done = CleanUp {
