@@ -7,6 +7,5 @@ mod file;
 mod options;
 mod postgres_crash;
 mod postgres_roles;
-mod processes;
 mod quick_start;
 mod wakes;

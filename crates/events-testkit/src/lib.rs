@@ -17,10 +17,14 @@ mod harness;
 pub mod history;
 pub mod model;
 pub mod postgres;
+pub mod process;
 pub mod proxy;
+mod seed;
 mod skip;
+pub mod sqlite;
 
 pub use harness::{Harness, Outcome, fails_with, next, nothing_within, pass, run};
+pub use seed::seed;
 pub use skip::{Missing, long};
 
 /// Makes one test of each case for a harness.

@@ -1,0 +1,13 @@
+//! Several processes on one file: at work together, killed, starved, or in each other's way.
+//!
+//! What they did is checked as a history; see `events_testkit::history`.
+
+mod contention;
+mod crowd;
+mod hostile;
+mod kill;
+mod many;
+#[path = "../worker/order.rs"]
+mod order;
+mod poison;
+mod run;
