@@ -3,4 +3,5 @@
 mod failpoints;
 mod model;
 mod peer;
+mod upkeep;
 mod watch;

@@ -225,7 +225,7 @@ mod tests {
         let config = SqliteConfig::memory();
         let mut connection = connect(&config).unwrap();
         migrate::up(&mut connection, &TableName::default(), config.clock.now()).unwrap();
-        let mut db = open::database(connection, &config, crate::bell::Watch::new);
+        let mut db = open::database(connection, &config, crate::bell::Watch::new).unwrap();
         let [suspect, ready] = [(); 2].map(|()| NewRow {
             id: EventId::new(),
             keyed: false,

@@ -7,12 +7,14 @@ use std::time::Instant;
 use events_core::telemetry::StatementTimes;
 use events_core::{Error, ErrorKind, Op, Result};
 use events_queue::{AckDurability, Clock, Durability, QueueConfig};
+use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection};
 
 use crate::bell::{Ring, Ringer};
 use crate::error::{BACKEND, sqlite};
 use crate::failpoint::failpoint;
 use crate::job::{Job, Kind};
+use crate::log::LogGauge;
 use crate::sql::Statements;
 use crate::writer::Shared;
 
@@ -31,6 +33,8 @@ pub(crate) struct Database {
     reopen_wanted: bool,
     synchronous: Option<&'static str>,
     write_wanted: bool,
+    /// None for a database in memory, which has no log.
+    log: Option<Arc<LogGauge>>,
     ringer: Ringer,
     rings: Vec<Ring>,
 }
@@ -45,11 +49,11 @@ impl Database {
         config: QueueConfig,
         clock: Clock,
         reopen: Reopen,
+        log: Option<Arc<LogGauge>>,
         ringer: Ringer,
-    ) -> Self {
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Self {
-            connection,
+    ) -> Result<Self> {
+        Ok(Self {
+            connection: prepare(connection, log.as_ref())?,
             sql,
             config,
             clock,
@@ -58,16 +62,29 @@ impl Database {
             reopen_wanted: false,
             synchronous: None,
             write_wanted: false,
+            log,
             ringer,
             rings: Vec::new(),
-        }
+        })
     }
 
     /// A prepared statement, compiled once for each connection.
     pub(crate) fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
-        self.connection
-            .prepare_cached(sql)
-            .map_err(|e| sqlite(Op::Admin, e))
+        self.connection.prepare_cached(sql).map_err(failed)
+    }
+
+    pub(crate) fn log(&self) -> Option<&Arc<LogGauge>> {
+        self.log.as_ref()
+    }
+
+    /// Shortens the file by at most so many pages that hold nothing.
+    pub(crate) fn give_back_pages(&self, most: u32) -> Result<()> {
+        let pragma = format!("PRAGMA incremental_vacuum({most})");
+        let mut statement = self.statement(&pragma)?;
+        // Each step moves a page.
+        let mut steps = statement.query([]).map_err(failed)?;
+        while steps.next().map_err(failed)?.is_some() {}
+        Ok(())
     }
 
     pub(crate) fn ringer(&self) -> &Ringer {
@@ -185,19 +202,14 @@ impl Database {
         };
         // It cannot be changed inside a transaction.
         if self.synchronous != Some(synchronous) {
-            self.connection
-                .execute_batch(synchronous)
-                .map_err(|e| sqlite(Op::Admin, e))?;
+            self.connection.execute_batch(synchronous).map_err(failed)?;
             self.synchronous = Some(synchronous);
         }
         self.run("BEGIN IMMEDIATE")
     }
 
     fn run(&self, sql: &str) -> Result<()> {
-        self.statement(sql)?
-            .execute([])
-            .map(drop)
-            .map_err(|e| sqlite(Op::Admin, e))
+        self.statement(sql)?.execute([]).map(drop).map_err(failed)
     }
 
     fn roll_back(&mut self, cause: &Error) {
@@ -214,14 +226,31 @@ impl Database {
     fn heal(&mut self) -> Result<()> {
         if self.reopen_wanted {
             if let Some(connection) = (self.reopen)()? {
-                connection.set_prepared_statement_cache_capacity(STATEMENTS);
-                self.connection = connection;
+                self.connection = prepare(connection, self.log.as_ref())?;
                 self.synchronous = None;
             }
             self.reopen_wanted = false;
         }
         Ok(())
     }
+}
+
+/// Makes a connection one that writes: the length of its log is told after each commit. That
+/// takes the place of SQLite's own checkpoints, which would hold up the commit that meets them.
+fn prepare(mut connection: Connection, log: Option<&Arc<LogGauge>>) -> Result<Connection> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    if let Some(log) = log.cloned() {
+        let committed = move |_: &mut Wal, pages| {
+            log.committed(u32::try_from(pages).unwrap_or_default());
+            Ok(())
+        };
+        connection.wal_hook(Some(committed)).map_err(failed)?;
+    }
+    Ok(connection)
+}
+
+fn failed(error: rusqlite::Error) -> Error {
+    sqlite(Op::Admin, error)
 }
 
 /// Whether an error says something about the database rather than about one job.

@@ -8,7 +8,7 @@ use events_core::{Error, ErrorKind, Op, Result};
 
 use crate::database::Database;
 use crate::error::BACKEND;
-use crate::ticket::Slot;
+use crate::ticket::{Salvage, Slot};
 use crate::writer::Shared;
 
 /// What a job asks of its transaction.
@@ -30,10 +30,44 @@ pub(crate) enum Kind {
     Close,
 }
 
+/// What the writer has to know of a job before it runs.
+#[derive(Debug)]
+pub(crate) struct Terms<T> {
+    pub(crate) kind: Kind,
+    pub(crate) op: Op,
+    /// The size of the events in it.
+    pub(crate) bytes: usize,
+    /// What to do with an answer that nobody takes.
+    pub(crate) salvage: Option<Salvage<T>>,
+}
+
+impl<T> Terms<T> {
+    pub(crate) const fn new(kind: Kind, op: Op) -> Self {
+        Self {
+            kind,
+            op,
+            bytes: 0,
+            salvage: None,
+        }
+    }
+
+    pub(crate) fn bytes(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+
+    pub(crate) fn salvage(self, salvage: Salvage<T>) -> Self {
+        Self {
+            salvage: Some(salvage),
+            ..self
+        }
+    }
+}
+
 /// A job of any answer type.
 pub(crate) trait Job: Send {
     fn kind(&self) -> Kind;
     fn op(&self) -> Op;
+    fn bytes(&self) -> usize;
     fn is_cancelled(&self) -> bool;
     /// Does the work; the answer is kept until [`Job::finish`].
     fn run(&mut self, database: &mut Database) -> Result<()>;
@@ -44,16 +78,18 @@ pub(crate) trait Job: Send {
 pub(crate) struct Work<T, F> {
     kind: Kind,
     op: Op,
+    bytes: usize,
     run: F,
     answer: Option<T>,
     slot: Arc<Slot<T>>,
 }
 
 impl<T, F> Work<T, F> {
-    pub(crate) fn new(kind: Kind, op: Op, run: F, slot: Arc<Slot<T>>) -> Self {
+    pub(crate) fn new(terms: &Terms<T>, run: F, slot: Arc<Slot<T>>) -> Self {
         Self {
-            kind,
-            op,
+            kind: terms.kind,
+            op: terms.op,
+            bytes: terms.bytes,
             run,
             answer: None,
             slot,
@@ -72,6 +108,10 @@ where
 
     fn op(&self) -> Op {
         self.op
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn is_cancelled(&self) -> bool {

@@ -29,16 +29,20 @@ mod failpoint;
 mod file;
 mod insert;
 mod job;
+mod leader;
+mod log;
 pub mod migrate;
 mod open;
 #[cfg(test)]
 mod plan_tests;
+mod queue;
 mod register;
 mod row;
 mod settle;
 mod sql;
 mod store;
 mod ticket;
+mod upkeep;
 mod writer;
 
 pub use config::{Location, SqliteConfig};

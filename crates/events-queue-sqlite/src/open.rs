@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::bell::{MakeWatch, Ringer, Watch};
 use crate::database::Database;
 use crate::error::{BACKEND, sqlite};
+use crate::log::{LIMIT_BYTES, LogGauge};
 use crate::sql::Statements;
 use crate::writer::Writer;
 use crate::{Location, SqliteConfig, SqliteStore, file, migrate};
@@ -42,9 +43,9 @@ pub(crate) fn open_with(
     } else {
         migrate::check(&connection, &table)?;
     }
-    let database = database(connection, &config, make_watch);
+    let database = database(connection, &config, make_watch)?;
     let ringer = database.ringer().clone();
-    let writer = Writer::start(database)?;
+    let writer = Writer::start(database, &config)?;
     QueueBackend::start(SqliteStore::new(writer, ringer), config.queue, runtime)
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn database(
     connection: Connection,
     config: &SqliteConfig,
     make_watch: MakeWatch,
-) -> Database {
+) -> Result<Database> {
     let reopening = config.clone();
     let reopen = Box::new(move || match reopening.location {
         // A database in memory has nothing to be opened again.
@@ -70,11 +71,15 @@ pub(crate) fn database(
         Location::File(_) => connect(&reopening).map(Some),
     });
     let sql = Statements::new(&config.queue.table);
-    let ringer = match &config.location {
-        Location::Memory => Ringer::alone(Arc::new(Wakes::new())),
+    let (log, ringer) = match &config.location {
+        Location::Memory => (None, Ringer::alone(Arc::new(Wakes::new()))),
         Location::File(path) => {
+            let page_bytes = connection
+                .query_row("PRAGMA page_size", [], |row| row.get(0))
+                .map_err(failed)?;
             let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-            Ringer::join(&path, config, &sql, make_watch)
+            let ringer = Ringer::join(&path, config, &sql, make_watch);
+            (Some(Arc::new(LogGauge::new(page_bytes))), ringer)
         }
     };
     Database::new(
@@ -83,6 +88,7 @@ pub(crate) fn database(
         config.queue.clone(),
         config.clock.clone(),
         reopen,
+        log,
         ringer,
     )
 }
@@ -119,6 +125,22 @@ pub fn look(config: &SqliteConfig) -> Result<Connection> {
     looked().map_err(|error| located(config, error))
 }
 
+/// Makes a second connection to a database that is open, for work beside the writer. It waits for
+/// others no longer than `patience`.
+pub(crate) fn connect_beside(config: &SqliteConfig, patience: Duration) -> Result<Connection> {
+    let connect = || {
+        let Location::File(path) = &config.location else {
+            return Err(Error::new(ErrorKind::Unsupported, Op::Open)
+                .because("a database in memory has one connection"));
+        };
+        let connection = file::open_existing(path)?;
+        connection.busy_timeout(patience).map_err(failed)?;
+        harden(&connection, config)?;
+        Ok(connection)
+    };
+    connect().map_err(|error| located(config, error))
+}
+
 fn connect_checked(config: &SqliteConfig) -> Result<Connection> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::new(ErrorKind::Unsupported, Op::Open)
@@ -145,6 +167,15 @@ fn connect_checked(config: &SqliteConfig) -> Result<Connection> {
     connection.busy_handler(Some(wait)).map_err(failed)?;
     harden(&connection, config)?;
     if let Location::File(_) = &config.location {
+        let pages: i64 = connection
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .map_err(failed)?;
+        if pages == 0 {
+            // It can only be chosen for an empty file.
+            connection
+                .pragma_update(None, "auto_vacuum", "INCREMENTAL")
+                .map_err(failed)?;
+        }
         use_wal(&connection, config.busy_timeout)?;
     }
     Ok(connection)
@@ -179,9 +210,11 @@ fn harden(connection: &Connection, config: &SqliteConfig) -> Result<()> {
     connection
         .set_limit(Limit::SQLITE_LIMIT_LENGTH, longest)
         .map_err(failed)?;
-    let settings = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA mmap_size = 0;
-         PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF;";
-    connection.execute_batch(settings).map_err(failed)
+    let settings = format!(
+        "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA mmap_size = 0;
+         PRAGMA journal_size_limit = {LIMIT_BYTES}; PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF;"
+    );
+    connection.execute_batch(&settings).map_err(failed)
 }
 
 /// Switches to the write-ahead log, and checks that it happened: on failure SQLite keeps the old
@@ -213,4 +246,33 @@ fn use_wal(connection: &Connection, patience: Duration) -> Result<()> {
 
 fn failed(error: rusqlite::Error) -> Error {
     sqlite(Op::Open, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that others made keeps what they chose.
+    #[test]
+    fn only_a_new_file_is_made_to_give_pages_back() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, theirs, expected) in
+            [("new", None, 2), ("none", Some(0), 0), ("full", Some(1), 1)]
+        {
+            let path = folder.path().join(name);
+            if let Some(theirs) = theirs {
+                let made = Connection::open(&path).unwrap();
+                made.pragma_update(None, "auto_vacuum", theirs).unwrap();
+                made.execute_batch("CREATE TABLE theirs (a)").unwrap();
+            }
+            drop(connect(&SqliteConfig::file(&path)).unwrap());
+            let mut connection = connect(&SqliteConfig::file(&path)).unwrap();
+            let table = events_core::TableName::default();
+            migrate::up(&mut connection, &table, events_core::Timestamp::now()).unwrap();
+            let mode: i64 = connection
+                .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(mode, expected, "{name}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use events_queue::{
 
 use crate::bell::Ringer;
 use crate::error::{BACKEND, sqlite};
-use crate::job::Kind;
+use crate::job::{Kind, Terms};
 use crate::register::register;
 use crate::writer::{Shared, Writer};
 use crate::{admin, claim, clean_up, insert, settle};
@@ -62,21 +62,23 @@ impl QueueStore for SqliteStore {
     }
 
     fn insert(&self, rows: Vec<NewRow>) -> Pending<usize> {
-        self.writer.submit(Kind::Publish, Op::Publish, move |db| {
-            insert::insert(db, &rows)
-        })
+        let bytes = rows.iter().map(size).sum();
+        let terms = Terms::new(Kind::Publish, Op::Publish).bytes(bytes);
+        self.writer
+            .submit(terms, move |db| insert::insert(db, &rows))
     }
 
     fn register(&self, channel: ChannelName, group: Option<GroupName>) -> Pending<Registration> {
         let run = move |db: &mut _| register(db, &channel, group.as_ref());
-        self.writer.submit(Kind::Publish, Op::Subscribe, run)
+        self.writer
+            .submit(Terms::new(Kind::Publish, Op::Subscribe), run)
     }
 
     fn claim(&self, claim: Claim) -> Pending<Claimed> {
         let mut seen = None;
         let run = move |db: &mut _| claim::claim(db, &claim, &mut seen);
         self.writer
-            .submit_salvaged(Kind::Claim, Op::Claim, release, run)
+            .submit(Terms::new(Kind::Claim, Op::Claim).salvage(release), run)
     }
 
     fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {
@@ -89,38 +91,42 @@ impl QueueStore for SqliteStore {
             (Kind::Settle, Op::Ack)
         };
         let run = move |db: &mut _| settle::settle(db, &settlements);
-        self.writer.submit(kind, op, run)
+        self.writer.submit(Terms::new(kind, op), run)
     }
 
     fn clean_up(&self, limit: usize) -> Pending<CleanUp> {
-        self.writer.submit(Kind::CleanUp, Op::CleanUp, move |db| {
-            clean_up::clean_up(db, limit)
-        })
+        self.writer
+            .submit(Terms::new(Kind::CleanUp, Op::CleanUp), move |db| {
+                clean_up::clean_up(db, limit)
+            })
     }
 
     fn stats(&self, channel: Option<ChannelName>) -> Pending<Vec<Stats>> {
-        self.writer.submit(Kind::Read, Op::Admin, move |db| {
-            admin::stats(db, channel.as_ref())
-        })
+        self.writer
+            .submit(Terms::new(Kind::Read, Op::Admin), move |db| {
+                admin::stats(db, channel.as_ref())
+            })
     }
 
     fn dead_letters(&self, channel: ChannelName, limit: usize) -> Pending<Vec<DeadLetter>> {
         let run = move |db: &mut _| admin::dead_letters(db, &channel, limit);
-        self.writer.submit(Kind::Read, Op::Admin, run)
+        self.writer.submit(Terms::new(Kind::Read, Op::Admin), run)
     }
 
     fn requeue(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
         let run = move |db: &mut _| admin::requeue(db, &channel, ids.as_deref());
-        self.writer.submit(Kind::Publish, Op::Admin, run)
+        self.writer
+            .submit(Terms::new(Kind::Publish, Op::Admin), run)
     }
 
     fn purge_dead(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
         let run = move |db: &mut _| admin::purge_dead(db, &channel, ids.as_deref());
-        self.writer.submit(Kind::Publish, Op::Admin, run)
+        self.writer
+            .submit(Terms::new(Kind::Publish, Op::Admin), run)
     }
 
     fn ping(&self) -> Pending<String> {
-        self.writer.submit(Kind::Read, Op::Admin, |db| {
+        self.writer.submit(Terms::new(Kind::Read, Op::Admin), |db| {
             // Touches our table, so a dropped schema is seen.
             db.statement(&db.sql.ping)?
                 .query([])
@@ -133,6 +139,12 @@ impl QueueStore for SqliteStore {
     fn close(&self) -> Pending<()> {
         self.writer.close()
     }
+}
+
+/// What an event weighs in the queue.
+fn size(row: &NewRow) -> usize {
+    let metadata = row.parts.metadata.as_ref();
+    row.parts.payload.text().len() + metadata.map_or(0, |metadata| metadata.text().len())
 }
 
 /// Gives back events of a claim whose consumer is gone.
@@ -148,5 +160,7 @@ fn release(claimed: Claimed, writer: &Arc<Shared>) {
     };
     let settlements: Vec<_> = claimed.rows.into_iter().map(release).collect();
     let run = move |db: &mut _| settle::settle(db, &settlements);
-    writer.submit(Kind::Release, Op::Claim, None, run).detach();
+    writer
+        .submit(Terms::new(Kind::Release, Op::Claim), run)
+        .detach();
 }

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use events_core::{Op, Operation, Result, block_on_until};
@@ -18,6 +19,8 @@ pub(crate) type Salvage<T> = fn(T, &Arc<Shared>);
 pub(crate) struct Slot<T> {
     state: Mutex<State<T>>,
     salvage: Option<Salvage<T>>,
+    /// It is done even if its caller stops waiting.
+    admitted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -26,7 +29,7 @@ enum State<T> {
     Queued,
     /// Asked for; the waker of whoever awaits it.
     Started(Option<Waker>),
-    /// Dropped before it was asked for: it is not done at all.
+    /// Dropped before it was asked for, or while there was no room for it: it is not done at all.
     Cancelled,
     /// Dropped after it was asked for: it is done, and its answer salvaged.
     Abandoned,
@@ -39,7 +42,13 @@ impl<T> Slot<T> {
         Arc::new(Self {
             state: Mutex::new(State::Queued),
             salvage,
+            admitted: AtomicBool::new(false),
         })
+    }
+
+    /// There is room for the job, whatever its caller does.
+    pub(crate) fn admit(&self) {
+        self.admitted.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -159,6 +168,7 @@ impl<T: Send> Future for Ticket<T> {
 
 impl<T: Send> Operation<T> for Ticket<T> {
     fn start(mut self: Pin<&mut Self>) {
+        self.slot.admit();
         if self.mark_started() {
             self.writer.call_thread();
         }
@@ -177,8 +187,14 @@ impl<T> Drop for Ticket<T> {
     fn drop(&mut self) {
         let mut state = self.slot.state.lock();
         match &*state {
-            State::Queued => *state = State::Cancelled,
-            State::Started(_) => *state = State::Abandoned,
+            State::Started(_) if self.slot.admitted.load(Ordering::Relaxed) => {
+                *state = State::Abandoned;
+            }
+            State::Queued | State::Started(_) => {
+                *state = State::Cancelled;
+                drop(state);
+                self.writer.queue.lock().jobs.note_cancelled();
+            }
             State::Done(_) => {
                 if let State::Done(answer) = std::mem::replace(&mut *state, State::Taken) {
                     drop(state);

@@ -4,39 +4,42 @@
 //! answers only after its COMMIT. There is no timer: the flush of one batch is the window in
 //! which the next one gathers.
 
-use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 use events_core::{Error, ErrorKind, Op, Pending, Result};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
+use crate::SqliteConfig;
 use crate::database::Database;
 use crate::error::BACKEND;
-use crate::job::{Job, Kind, Work};
-use crate::ticket::{Salvage, Slot, Sweep, Ticket};
-
-/// The most jobs of one transaction, so that no caller waits for too many others.
-const MAX_BATCH: usize = 512;
+use crate::job::{Kind, Terms, Work};
+use crate::queue::JobQueue;
+use crate::ticket::{Slot, Sweep, Ticket};
+use crate::upkeep::Upkeep;
 
 /// The queue of jobs and the database they are run on.
 pub(crate) struct Shared {
-    queue: Mutex<Queue>,
+    pub(crate) queue: Mutex<Queue>,
     /// The thread sleeps here.
-    called: Condvar,
+    pub(crate) called: Condvar,
     /// Claims whose answer may not have been taken yet.
-    claims: Mutex<Vec<Weak<dyn Sweep>>>,
+    pub(crate) claims: Mutex<Vec<Weak<dyn Sweep>>>,
     /// Held by whoever leads; `None` after close.
-    database: Mutex<Option<Database>>,
+    pub(crate) database: Mutex<Option<Database>>,
+    /// Whoever leads lets the database go after the present batch.
+    pub(crate) pause_wanted: AtomicBool,
+    pub(crate) upkeep: Mutex<Option<Upkeep>>,
 }
 
 #[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Box<dyn Job>>,
-    closed: bool,
-    asleep: bool,
+pub(crate) struct Queue {
+    pub(crate) jobs: JobQueue,
+    pub(crate) closed: bool,
+    pub(crate) asleep: bool,
     /// The thread has ended; nobody would do a job any more.
-    ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// Owns the writer's thread; the thread ends with it.
@@ -44,47 +47,40 @@ pub(crate) struct Writer(Arc<Shared>);
 
 impl Writer {
     /// Starts the thread that leads for async callers.
-    pub(crate) fn start(database: Database) -> Result<Self> {
+    pub(crate) fn start(database: Database, config: &SqliteConfig) -> Result<Self> {
+        let no_thread = |e| {
+            Error::new(ErrorKind::Unavailable, Op::Open)
+                .because("no thread can be started")
+                .caused_by(e)
+        };
+        let log = database.log().cloned();
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             called: Condvar::new(),
             claims: Mutex::default(),
             database: Mutex::new(Some(database)),
+            pause_wanted: AtomicBool::new(false),
+            upkeep: Mutex::default(),
         });
+        if let Some(log) = log {
+            let upkeep = Upkeep::start(&shared, log, config.clone()).map_err(no_thread)?;
+            *shared.upkeep.lock() = Some(upkeep);
+        }
         let thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("events-sqlite".to_owned())
             .spawn(move || thread.run())
-            .map_err(|e| {
-                Error::new(ErrorKind::Unavailable, Op::Open)
-                    .because("no thread can be started")
-                    .caused_by(e)
-            })?;
+            .map_err(no_thread)?;
         Ok(Self(shared))
     }
 
-    /// Queues a job that changes the database.
-    pub(crate) fn submit<T, F>(&self, kind: Kind, op: Op, run: F) -> Pending<T>
+    /// Queues a job.
+    pub(crate) fn submit<T, F>(&self, terms: Terms<T>, run: F) -> Pending<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Database) -> Result<T> + Send + 'static,
     {
-        self.0.submit(kind, op, None, run)
-    }
-
-    /// Queues a job whose answer needs care when nobody takes it.
-    pub(crate) fn submit_salvaged<T, F>(
-        &self,
-        kind: Kind,
-        op: Op,
-        salvage: Salvage<T>,
-        run: F,
-    ) -> Pending<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Database) -> Result<T> + Send + 'static,
-    {
-        self.0.submit(kind, op, Some(salvage), run)
+        self.0.submit(terms, run)
     }
 
     /// Runs what is queued, then closes the database. Later jobs answer `Closed`; a second close
@@ -95,9 +91,15 @@ impl Writer {
             return Pending::ready(Ok(()));
         }
         queue.closed = true;
-        let mut closing = self
-            .0
-            .push(queue, Kind::Close, Op::Shutdown, None, |_| Ok(()));
+        let slot = Slot::new(None);
+        let close = Work::new(
+            &Terms::new(Kind::Close, Op::Shutdown),
+            |_: &mut Database| Ok(()),
+            Arc::clone(&slot),
+        );
+        queue.jobs.push_close(Box::new(close));
+        drop(queue);
+        let mut closing = Pending::started(Ticket::new(slot, Arc::clone(&self.0)));
         closing.start();
         // Like everything that comes after the close, it is told that the database is closed.
         closing.then(|answer| match answer {
@@ -115,161 +117,29 @@ impl Drop for Writer {
 }
 
 impl Shared {
-    pub(crate) fn submit<T, F>(
-        self: &Arc<Self>,
-        kind: Kind,
-        op: Op,
-        salvage: Option<Salvage<T>>,
-        run: F,
-    ) -> Pending<T>
+    pub(crate) fn submit<T, F>(self: &Arc<Self>, terms: Terms<T>, run: F) -> Pending<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Database) -> Result<T> + Send + 'static,
     {
-        let queue = self.queue.lock();
-        if queue.ended || queue.closed && kind != Kind::Release {
-            return Pending::ready(Err(closed(op)));
+        let slot = Slot::new(terms.salvage);
+        let job = Box::new(Work::new(&terms, run, Arc::clone(&slot)));
+        let mut queue = self.queue.lock();
+        if queue.ended || queue.closed && terms.kind != Kind::Release {
+            return Pending::ready(Err(closed(terms.op)));
         }
-        self.push(queue, kind, op, salvage, run)
-    }
-
-    fn push<T, F>(
-        self: &Arc<Self>,
-        mut queue: MutexGuard<'_, Queue>,
-        kind: Kind,
-        op: Op,
-        salvage: Option<Salvage<T>>,
-        run: F,
-    ) -> Pending<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Database) -> Result<T> + Send + 'static,
-    {
-        let slot = Slot::new(salvage);
-        if salvage.is_some() {
+        if terms.salvage.is_some() {
             let mut claims = self.claims.lock();
             claims.retain(|claim| claim.strong_count() > 0);
             let claim: Weak<dyn Sweep> = Arc::downgrade(&(Arc::clone(&slot) as Arc<dyn Sweep>));
             claims.push(claim);
         }
-        let job = Work::new(kind, op, run, Arc::clone(&slot));
-        queue.jobs.push_back(Box::new(job));
+        if queue.jobs.push(job) {
+            slot.admit();
+        }
         drop(queue);
         Pending::started(Ticket::new(slot, Arc::clone(self)))
     }
-
-    /// Wakes the writer's thread if it sleeps; if it does not, it looks at the queue again anyway.
-    pub(crate) fn call_thread(&self) {
-        let mut queue = self.queue.lock();
-        if std::mem::replace(&mut queue.asleep, false) {
-            drop(queue);
-            self.called.notify_one();
-        }
-    }
-
-    /// Leads on this thread until `done`, unless somebody else leads already: then that one, or
-    /// the thread, will do the job.
-    pub(crate) fn lead(self: &Arc<Self>, done: impl Fn() -> bool) {
-        if let Some(database) = self.database.try_lock() {
-            self.serve(database, done);
-        }
-    }
-
-    /// Runs batches until the queue is empty or `done`. What is queued while the database is
-    /// being let go is left to the thread.
-    fn serve(
-        self: &Arc<Self>,
-        mut database: MutexGuard<'_, Option<Database>>,
-        done: impl Fn() -> bool,
-    ) {
-        loop {
-            let batch = self.take_batch();
-            if batch.is_empty() {
-                break;
-            }
-            self.run_batch(&mut database, batch);
-            if done() {
-                break;
-            }
-        }
-        drop(database);
-        let queue = self.queue.lock();
-        let left = queue.asleep && !queue.jobs.is_empty();
-        drop(queue);
-        if left {
-            self.call_thread();
-        }
-    }
-
-    fn take_batch(&self) -> Vec<Box<dyn Job>> {
-        let mut queue = self.queue.lock();
-        let many = queue.jobs.len().min(MAX_BATCH);
-        queue
-            .jobs
-            .drain(..many)
-            .filter(|job| !job.is_cancelled())
-            .collect()
-    }
-
-    fn run_batch(self: &Arc<Self>, database: &mut Option<Database>, mut batch: Vec<Box<dyn Job>>) {
-        let mut closes = take_closes(&mut batch);
-        match database {
-            Some(database) => database.run_batch(batch, self),
-            None => batch.into_iter().for_each(|job| refuse(job, self)),
-        }
-        if closes.is_empty() {
-            return;
-        }
-        if let Some(mut open) = database.take() {
-            self.claims
-                .lock()
-                .drain(..)
-                .filter_map(|claim| claim.upgrade())
-                .for_each(|claim| claim.sweep(self));
-            // Events that are given back may still come.
-            loop {
-                let mut own = self.take_batch();
-                if own.is_empty() {
-                    break;
-                }
-                closes.append(&mut take_closes(&mut own));
-                open.run_batch(own, self);
-            }
-            open.close();
-        }
-        closes.into_iter().for_each(|close| refuse(close, self));
-    }
-
-    fn run(self: Arc<Self>) {
-        loop {
-            let mut queue = self.queue.lock();
-            while queue.jobs.is_empty() && !queue.closed {
-                queue.asleep = true;
-                self.called.wait(&mut queue);
-                queue.asleep = false;
-            }
-            drop(queue);
-            // A caller may lead the close: it is over when the database is free.
-            let database = self.database.lock();
-            self.serve(database, || false);
-            let mut queue = self.queue.lock();
-            if queue.closed && queue.jobs.is_empty() {
-                queue.ended = true;
-                return;
-            }
-        }
-    }
-}
-
-fn take_closes(batch: &mut Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-    batch
-        .extract_if(.., |job| job.kind() == Kind::Close)
-        .collect()
-}
-
-fn refuse(job: Box<dyn Job>, writer: &Arc<Shared>) {
-    let error = closed(job.op());
-    job.finish(Err(error), writer);
 }
 
 /// The answer to whatever comes after the close.
@@ -296,16 +166,17 @@ impl fmt::Debug for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SqliteConfig;
     use crate::bell::Watch;
     use crate::open::{connect, database};
+    use crate::queue::{MAX_ADMITTED, MAX_ADMITTED_BYTES};
     use events_core::block_on_until;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Wake, Waker};
     use std::time::{Duration, Instant};
 
     fn writer(config: &SqliteConfig) -> Writer {
         let connection = connect(config).unwrap();
-        Writer::start(database(connection, config, Watch::new)).unwrap()
+        Writer::start(database(connection, config, Watch::new).unwrap(), config).unwrap()
     }
 
     fn answer<T: Send + 'static>(pending: Pending<T>) -> Result<T> {
@@ -313,14 +184,17 @@ mod tests {
         block_on_until(pending, Some(limit)).expect("the writer answers")
     }
 
-    /// A job that holds the database until the sender is dropped.
+    /// A job that holds the database, from now on until the sender is dropped.
     fn held_up(writer: &Writer) -> (std::sync::mpsc::Sender<()>, Pending<()>) {
         let (free, wait) = std::sync::mpsc::channel::<()>();
-        let mut job = writer.submit(Kind::Read, Op::Admin, move |_| {
+        let (begin, began) = std::sync::mpsc::channel();
+        let mut job = writer.submit(Terms::new(Kind::Read, Op::Admin), move |_| {
+            let _ = begin.send(());
             let _ = wait.recv();
             Ok(())
         });
         job.start();
+        began.recv().unwrap();
         (free, job)
     }
 
@@ -330,7 +204,7 @@ mod tests {
         let config = SqliteConfig::file(folder.path().join("app.db"));
         let writer = writer(&config);
         let log = folder.path().join("app.db-wal");
-        answer(writer.submit(Kind::Publish, Op::Admin, |db| {
+        answer(writer.submit(Terms::new(Kind::Publish, Op::Admin), |db| {
             let made = db.connection.execute_batch("CREATE TABLE t (a)");
             made.map_err(|e| crate::error::sqlite(Op::Admin, e))
         }))
@@ -358,8 +232,8 @@ mod tests {
         let writer = writer(&SqliteConfig::memory());
         writer.close().wait().unwrap();
         for late in [
-            writer.submit(Kind::Read, Op::Admin, |_| Ok(())),
-            writer.submit(Kind::Release, Op::Claim, |_| Ok(())),
+            writer.submit(Terms::new(Kind::Read, Op::Admin), |_| Ok(())),
+            writer.submit(Terms::new(Kind::Release, Op::Claim), |_| Ok(())),
         ] {
             assert_eq!(answer(late).unwrap_err().kind(), ErrorKind::Closed);
         }
@@ -377,8 +251,8 @@ mod tests {
     fn a_waker_that_panics_takes_no_other_answer_with_it() {
         let writer = writer(&SqliteConfig::memory());
         let (free, held) = held_up(&writer);
-        let mut first = writer.submit(Kind::Settle, Op::Ack, |_| Ok(1));
-        let second = writer.submit(Kind::Settle, Op::Ack, |_| Ok(2));
+        let mut first = writer.submit(Terms::new(Kind::Settle, Op::Ack), |_| Ok(1));
+        let second = writer.submit(Terms::new(Kind::Settle, Op::Ack), |_| Ok(2));
         let waker = Waker::from(Arc::new(Panicking));
         let polled = std::pin::Pin::new(&mut first).poll(&mut Context::from_waker(&waker));
         assert!(matches!(polled, Poll::Pending));
@@ -387,8 +261,71 @@ mod tests {
         assert_eq!(answer(first).unwrap(), 1);
         answer(held).unwrap();
         assert_eq!(
-            answer(writer.submit(Kind::Read, Op::Admin, |_| Ok(3))).unwrap(),
+            answer(writer.submit(Terms::new(Kind::Read, Op::Admin), |_| Ok(3))).unwrap(),
             3
         );
+    }
+
+    /// A publish of this size that is asked for and then given up.
+    fn publish(writer: &Writer, bytes: usize, done: &Arc<AtomicUsize>) -> Pending<()> {
+        let done = Arc::clone(done);
+        let terms = Terms::new(Kind::Publish, Op::Publish).bytes(bytes);
+        let mut publish = writer.submit(terms, move |_| {
+            done.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        });
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(
+            std::pin::Pin::new(&mut publish)
+                .poll(&mut nobody)
+                .is_pending()
+        );
+        publish
+    }
+
+    /// Callers that give up and try again while the database is stuck fill no memory, and what was
+    /// let in is done all the same.
+    #[test]
+    fn publishes_that_nobody_waits_for_are_bounded() {
+        let few = (100, MAX_ADMITTED_BYTES / 10, 10);
+        for (calls, bytes, most) in [few, (50_000, 100, MAX_ADMITTED)] {
+            let writer = writer(&SqliteConfig::memory());
+            let (free, held) = held_up(&writer);
+            let done = Arc::new(AtomicUsize::new(0));
+            for _ in 0..calls {
+                drop(publish(&writer, bytes, &done));
+                let waiting = writer.0.queue.lock().jobs.len();
+                assert!(waiting <= 2 * most + 200, "{waiting} jobs are kept");
+            }
+            let waited_for = publish(&writer, bytes, &done);
+            drop(free);
+            answer(held).unwrap();
+            answer(waited_for).unwrap();
+            let done = done.load(Ordering::SeqCst);
+            assert!((most..=most + 1).contains(&done), "{done} were done");
+        }
+    }
+
+    /// Neither a caller that leads nor a task is stuck when there is no room.
+    #[test]
+    fn without_room_callers_that_block_and_tasks_are_served() {
+        let writer = Arc::new(writer(&SqliteConfig::memory()));
+        let done = Arc::new(AtomicUsize::new(0));
+        let (free, held) = held_up(&writer);
+        let abandoned = (0..20).map(|_| publish(&writer, MAX_ADMITTED_BYTES / 10, &done));
+        let kept: Vec<_> = abandoned.collect();
+        let blocking = std::thread::spawn({
+            let writer = Arc::clone(&writer);
+            move || {
+                let terms = Terms::new(Kind::Publish, Op::Publish).bytes(MAX_ADMITTED_BYTES);
+                writer.submit(terms, |_| Ok(7)).wait()
+            }
+        });
+        drop(free);
+        answer(held).unwrap();
+        assert_eq!(blocking.join().unwrap().unwrap(), 7);
+        kept.into_iter()
+            .for_each(|publish| answer(publish).unwrap());
+        assert_eq!(done.load(Ordering::SeqCst), 20);
     }
 }

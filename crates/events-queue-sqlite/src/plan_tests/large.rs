@@ -46,7 +46,7 @@ impl Tables {
         connection.progress_handler(grain, Some(handler)).unwrap();
         Self {
             clock: config.clock.clone(),
-            db: open::database(connection, &config, crate::bell::Watch::new),
+            db: open::database(connection, &config, crate::bell::Watch::new).unwrap(),
             counted,
         }
     }

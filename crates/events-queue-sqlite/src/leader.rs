@@ -1,0 +1,142 @@
+//! Leading: whoever has the database runs everything that waits, batch by batch.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+
+use crate::database::Database;
+use crate::job::Job;
+use crate::queue::Batch;
+use crate::writer::{Shared, closed};
+
+impl Shared {
+    /// Wakes the writer's thread if it sleeps; if it does not, it looks at the queue again anyway.
+    pub(crate) fn call_thread(&self) {
+        let mut queue = self.queue.lock();
+        if std::mem::replace(&mut queue.asleep, false) {
+            drop(queue);
+            self.called.notify_one();
+        }
+    }
+
+    /// Leads on this thread until `done`, unless somebody else leads already: then that one, or
+    /// the thread, will do the job.
+    pub(crate) fn lead(self: &Arc<Self>, done: impl Fn() -> bool) {
+        if let Some(database) = self.database.try_lock() {
+            self.serve(database, done);
+        }
+    }
+
+    /// Does `work` while nobody leads; gives up when the one who does is not through in time, and
+    /// after the close.
+    pub(crate) fn while_paused<T>(
+        self: &Arc<Self>,
+        patience: Duration,
+        work: impl FnOnce() -> T,
+    ) -> Option<T> {
+        self.pause_wanted.store(true, Ordering::SeqCst);
+        let database = self.database.try_lock_for(patience);
+        self.pause_wanted.store(false, Ordering::SeqCst);
+        let database = database?;
+        let done = database.is_some().then(work);
+        self.let_go(database);
+        done
+    }
+
+    /// Runs batches until nothing waits, or `done`, or somebody wants a pause.
+    fn serve(
+        self: &Arc<Self>,
+        mut database: MutexGuard<'_, Option<Database>>,
+        done: impl Fn() -> bool,
+    ) {
+        loop {
+            let batch = self.queue.lock().jobs.take_batch();
+            match batch {
+                Batch::Jobs(jobs) => self.run_batch(&mut database, jobs),
+                Batch::Closes(closes) => self.close_database(&mut database, closes),
+                Batch::Nothing => break,
+            }
+            if done() || self.pause_wanted.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+        self.let_go(database);
+    }
+
+    /// Lets the database go. What was queued meanwhile is left to the thread.
+    fn let_go(&self, database: MutexGuard<'_, Option<Database>>) {
+        if self.pause_wanted.load(Ordering::SeqCst) {
+            MutexGuard::unlock_fair(database);
+        } else {
+            drop(database);
+        }
+        let queue = self.queue.lock();
+        let left = queue.asleep && !queue.jobs.is_empty();
+        drop(queue);
+        if left {
+            self.call_thread();
+        }
+    }
+
+    fn run_batch(self: &Arc<Self>, database: &mut Option<Database>, jobs: Vec<Box<dyn Job>>) {
+        match database {
+            Some(database) => database.run_batch(jobs, self),
+            None => jobs.into_iter().for_each(|job| refuse(job, self)),
+        }
+    }
+
+    fn close_database(
+        self: &Arc<Self>,
+        database: &mut Option<Database>,
+        mut closes: Vec<Box<dyn Job>>,
+    ) {
+        if let Some(mut open) = database.take() {
+            self.claims
+                .lock()
+                .drain(..)
+                .filter_map(|claim| claim.upgrade())
+                .for_each(|claim| claim.sweep(self));
+            // Events that are given back may still come.
+            loop {
+                let batch = self.queue.lock().jobs.take_batch();
+                match batch {
+                    Batch::Jobs(own) => open.run_batch(own, self),
+                    Batch::Closes(more) => closes.extend(more),
+                    Batch::Nothing => break,
+                }
+            }
+            // Its connection goes first, so that ours, the last one, removes the log.
+            drop(self.upkeep.lock().take());
+            open.close();
+        }
+        closes.into_iter().for_each(|close| refuse(close, self));
+    }
+
+    /// The writer's thread: leads for callers that do not block.
+    pub(crate) fn run(self: Arc<Self>) {
+        loop {
+            let mut queue = self.queue.lock();
+            while queue.jobs.is_empty() && !queue.closed {
+                queue.asleep = true;
+                self.called.wait(&mut queue);
+                queue.asleep = false;
+            }
+            drop(queue);
+            // A caller may lead the close: it is over when the database is free.
+            let database = self.database.lock();
+            self.serve(database, || false);
+            let mut queue = self.queue.lock();
+            if queue.closed && queue.jobs.is_empty() {
+                queue.ended = true;
+                return;
+            }
+        }
+    }
+}
+
+fn refuse(job: Box<dyn Job>, writer: &Arc<Shared>) {
+    let error = closed(job.op());
+    job.finish(Err(error), writer);
+}
