@@ -33,7 +33,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "EVENTS_URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// poll_queue, notify, notify_queue, aq or txeventq [default: what suits the database]
-    #[arg(long, global = true, env = "EVENTS_BACKEND", hide_env_values = true, value_parser = BackendKind::parse)]
+    #[arg(long, global = true, env = "EVENTS_BACKEND", hide_env_values = true, value_parser = backend)]
     pub(crate) backend: Option<BackendKind>,
     /// Queue table [default: sqlspec_event_queue]
     #[arg(long, global = true, env = "EVENTS_TABLE", hide_env_values = true)]
@@ -101,7 +101,7 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "N", conflicts_with = "json", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) batch: Option<u32>,
     /// Deliver after this time, such as 250ms, 5s or 1h
-    #[arg(long, value_parser = event_channels::parse_duration)]
+    #[arg(long, value_parser = time)]
     pub(crate) delay: Option<Duration>,
     /// Higher is delivered first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
@@ -110,7 +110,7 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "JSON")]
     pub(crate) metadata: Option<String>,
     /// Make it a dead letter if it is not delivered within this time
-    #[arg(long, value_name = "TIME", value_parser = event_channels::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) expires_in: Option<Duration>,
     /// A UUID of your own; publishing it again stores nothing
     #[arg(long, value_name = "UUID", requires = "json")]
@@ -125,7 +125,7 @@ pub(crate) struct Listen {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     /// Leave after this long without an event, such as 5s
-    #[arg(long, value_name = "TIME", value_parser = event_channels::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
     /// The consumer group
     #[arg(long)]
@@ -149,4 +149,21 @@ pub(crate) struct Stats {
     /// Print one line of JSON: channels with their groups; ages in seconds
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The reason alone: which argument it is about is said around it.
+fn reason<T>(read: event_channels::Result<T>) -> Result<T, String> {
+    read.map_err(|error| {
+        error
+            .detail()
+            .map_or_else(|| error.to_string(), str::to_owned)
+    })
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    reason(event_channels::parse_duration(text))
+}
+
+fn backend(text: &str) -> Result<BackendKind, String> {
+    reason(BackendKind::parse(text))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use event_channels::{
     ChannelName, Closer, Error, EventChannel, EventMessage, GroupName, HandlerError, HandlerResult,
-    IterOptions, ListenOptions, Listener, Settled, Target,
+    IterOptions, ListenOptions, Listener, Op, Settled, Target,
 };
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -24,8 +24,10 @@ const ACKS: usize = 128;
 
 pub(crate) async fn run(global: &Global, command: Listen) -> Done {
     // Before anything is opened, which would create the file.
-    ChannelName::new(&command.channel)?;
-    command.group.as_ref().map(GroupName::new).transpose()?;
+    let asked = |error: Error| error.during(Op::Listen);
+    ChannelName::new(&command.channel).map_err(asked)?;
+    let group = command.group.as_ref().map(GroupName::new).transpose();
+    group.map_err(asked)?;
     let channel = open(global).await?;
     let stop = signals::take()?;
     let done = match &command.exec {
@@ -199,9 +201,11 @@ impl Turn {
             let error = HandlerError::new("standard output was closed");
             return Err(error.retry_after(Duration::ZERO));
         }
-        run_command(&self.work.shell, message, &self.work.now)
-            .await
-            .map_err(HandlerError::new)
+        let ran = run_command(&self.work.shell, message, &self.work.now).await;
+        ran.map_err(|error| {
+            tracing::warn!(event_id = %message.event_id, %error, "not acknowledged");
+            HandlerError::new(error)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `events stats`: what is stored, for people or for programs.
 
-use event_channels::{ChannelName, GroupStats, Stats};
+use event_channels::{ChannelName, GroupStats, Op, Stats};
 
 use crate::args::{self, Global};
 use crate::config::open;
@@ -9,7 +9,8 @@ use crate::output::line;
 
 pub(crate) async fn run(global: &Global, command: args::Stats) -> Done {
     // Before anything is opened, which would create the file.
-    let wanted = command.channel.map(ChannelName::try_from).transpose()?;
+    let wanted = command.channel.map(ChannelName::try_from).transpose();
+    let wanted = wanted.map_err(|error| error.during(Op::Admin))?;
     let channel = open(global).await?;
     let admin = channel.admin().ok_or_else(|| {
         Failure::usage(format!(

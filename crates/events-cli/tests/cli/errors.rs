@@ -4,7 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
-use crate::support::{command, fails, folder, lines, run};
+use crate::support::{command, fails, folder, lines, run, text};
 
 #[test]
 fn usage_and_configuration_errors_are_2() {
@@ -118,6 +118,43 @@ fn schema_errors_are_3_and_unreachable_ones_4() {
         1,
         &["text.db", "not an SQLite database"],
     );
+}
+
+/// An error says once what is wrong, and names the operation that was asked for.
+#[test]
+fn reasons_stand_alone() {
+    let folder = folder();
+    let folder = folder.path();
+    for (arguments, hint) in [
+        (
+            &["publish", "orders", "1", "--delay", "5x"][..],
+            "such as \"250ms\"",
+        ),
+        (
+            &["listen", "orders", "--timeout", "soon"],
+            "such as \"250ms\"",
+        ),
+        (
+            &["--backend", "kafka", "stats"],
+            "expected one of: poll_queue",
+        ),
+        (
+            &["listen", "my channel"],
+            "error: listen failed: invalid input",
+        ),
+        (
+            &["listen", "orders", "--group", "a-b"],
+            "error: listen failed: invalid input",
+        ),
+        (&["stats", "a b"], "error: admin failed: invalid input"),
+    ] {
+        let output = run(folder, arguments);
+        fails(&output, 2, &[hint]);
+        assert!(
+            !text(&output.stderr).contains("configure failed"),
+            "{output:?}"
+        );
+    }
 }
 
 #[test]

@@ -157,7 +157,13 @@ fn exec_acknowledges_by_exit_code_and_gets_payload_and_variables() {
         "--exec",
         "exit 7",
     ];
-    assert_eq!(lines(&run(folder, &failing)).len(), 1);
+    let output = run(folder, &failing);
+    assert_eq!(lines(&output).len(), 1);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("not acknowledged") && told.contains("exit code 7"),
+        "{told}"
+    );
     assert_eq!(stats(folder)["dead"], 1);
     let database = Connection::open(folder.join("events.db")).unwrap();
     let error: String = database
