@@ -8,4 +8,5 @@ mod options;
 mod postgres_crash;
 mod postgres_roles;
 mod quick_start;
+mod transaction;
 mod wakes;

@@ -16,6 +16,8 @@ use event_channels::{
     Backend as _, BoxSubscription, EventMessage, NewEvent, PublishOptions, RetryAfter,
 };
 
+use events_queue_sqlite::TransactionalPublish as _;
+
 use self::peer::{Listener, NEVER, Publisher, micros_now, print_percentiles, take};
 
 const FLOOR: Duration = Duration::from_millis(100);
@@ -223,5 +225,22 @@ fn a_commit_that_rang_nothing_is_found_by_the_floor_of_another_process() {
         listener.latency(&format!("event {n}"))
     });
     print_percentiles("commits without a ring", latencies.collect());
+    listener.stop();
+}
+
+/// Neither floor nor poll is within reach: the bell of the transaction wakes the other process.
+#[test]
+fn a_transaction_of_the_callers_wakes_another_process() {
+    let publisher = Publisher::new();
+    let listener = Listener::start(&publisher.path, NEVER);
+    let mut database = rusqlite::Connection::open(&publisher.path).unwrap();
+    for n in 0..20 {
+        let tx = database.transaction().unwrap();
+        let event = NewEvent::new("orders", micros_now());
+        let (_, bell) = publisher.backend.publish_in(&tx, event).unwrap();
+        tx.commit().unwrap();
+        bell.ring();
+        listener.latency(&format!("event {n}"));
+    }
     listener.stop();
 }

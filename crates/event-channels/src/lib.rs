@@ -18,6 +18,8 @@ mod listener;
 mod listener_registry;
 mod open;
 mod shared;
+#[cfg(feature = "queue-sqlite")]
+pub mod sqlite;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The backend trait: a way to carry events through a database.
 
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::{
 /// Every operation is started by the call and owned by a thread or task of the backend.
 /// Dropping the returned [`Pending`] abandons the answer, never the work, so no cancelled call
 /// can lose an event.
-pub trait Backend: fmt::Debug + Send + Sync + 'static {
+pub trait Backend: Any + fmt::Debug + Send + Sync {
     /// The canonical name: `poll_queue`, `notify`, `notify_queue`, `aq` or `txeventq`.
     fn name(&self) -> &'static str;
 

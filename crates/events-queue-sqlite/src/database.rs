@@ -39,6 +39,21 @@ pub(crate) struct Database {
     rings: Vec<Ring>,
 }
 
+/// A connection with the statements of a queue: the writer's, or that of a caller.
+#[derive(Clone, Copy)]
+pub(crate) struct Session<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) sql: &'a Statements,
+    pub(crate) clock: &'a Clock,
+}
+
+impl<'a> Session<'a> {
+    /// A prepared statement, compiled once for each connection.
+    pub(crate) fn statement(&self, sql: &str) -> Result<CachedStatement<'a>> {
+        self.connection.prepare_cached(sql).map_err(failed)
+    }
+}
+
 /// Makes a fresh connection to the same file.
 pub(crate) type Reopen = Box<dyn Fn() -> Result<Option<Connection>> + Send>;
 
@@ -71,6 +86,14 @@ impl Database {
     /// A prepared statement, compiled once for each connection.
     pub(crate) fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
         self.connection.prepare_cached(sql).map_err(failed)
+    }
+
+    pub(crate) fn session(&self) -> Session<'_> {
+        Session {
+            connection: &self.connection,
+            sql: &self.sql,
+            clock: &self.clock,
+        }
     }
 
     pub(crate) fn log(&self) -> Option<&Arc<LogGauge>> {

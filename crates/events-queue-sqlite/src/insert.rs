@@ -5,7 +5,7 @@ use events_queue::NewRow;
 use rusqlite::params;
 
 use crate::bell::Ring;
-use crate::database::Database;
+use crate::database::{Database, Session};
 use crate::error::sqlite;
 use crate::register::register;
 use crate::row::micros;
@@ -15,26 +15,31 @@ const DELAYED: i64 = 1;
 
 /// Stores events; answers how many were not repeats. The transaction is the caller's.
 pub(crate) fn insert(db: &mut Database, rows: &[NewRow]) -> Result<usize> {
-    let now = db.clock.micros();
+    let mut rings = Vec::new();
+    let stored = insert_into(db.session(), rows, &mut rings)?;
+    rings.into_iter().for_each(|ring| db.ring(ring));
+    Ok(stored)
+}
+
+/// The same on any connection; answers too who is to be woken after the commit.
+pub(crate) fn insert_into(
+    session: Session<'_>,
+    rows: &[NewRow],
+    rings: &mut Vec<Ring>,
+) -> Result<usize> {
+    let now = session.clock.micros();
     let mut stored = 0;
-    let mut at = 0;
-    while at < rows.len() {
-        let channel = &rows[at].parts.channel;
-        let run = rows[at..]
-            .iter()
-            .take_while(|row| row.parts.channel == *channel)
-            .count();
+    for run in rows.chunk_by(|a, b| a.parts.channel == b.parts.channel) {
         let before = stored;
-        for row in &rows[at..at + run] {
-            stored += usize::from(insert_one(db, row, now)?);
+        for row in run {
+            stored += usize::from(insert_one(session, row, now)?);
         }
-        db.ring(Ring::Channel(channel.clone(), stored - before));
-        at += run;
+        rings.push(Ring::Channel(run[0].parts.channel.clone(), stored - before));
     }
     Ok(stored)
 }
 
-fn insert_one(db: &Database, row: &NewRow, now: i64) -> Result<bool> {
+fn insert_one(db: Session<'_>, row: &NewRow, now: i64) -> Result<bool> {
     if row.keyed && !take_key(db, row, now)? {
         return Ok(false);
     }
@@ -55,7 +60,7 @@ fn insert_one(db: &Database, row: &NewRow, now: i64) -> Result<bool> {
 }
 
 /// Whether the id is new, or was forgotten.
-fn take_key(db: &Database, row: &NewRow, now: i64) -> Result<bool> {
+fn take_key(db: Session<'_>, row: &NewRow, now: i64) -> Result<bool> {
     let failed = |e| sqlite(Op::Publish, e);
     db.statement(&db.sql.key_forget)?
         .execute(params![row.id.as_bytes(), now])
@@ -68,7 +73,7 @@ fn take_key(db: &Database, row: &NewRow, now: i64) -> Result<bool> {
 }
 
 /// How many groups got the event.
-fn insert_rows(db: &Database, row: &NewRow, now: i64) -> Result<usize> {
+fn insert_rows(db: Session<'_>, row: &NewRow, now: i64) -> Result<usize> {
     let parts = &row.parts;
     db.statement(&db.sql.insert)?
         .execute(params![

@@ -42,10 +42,13 @@ mod settle;
 mod sql;
 mod store;
 mod ticket;
+mod transaction;
 mod upkeep;
 mod writer;
 
 pub use config::{Location, SqliteConfig};
 pub use open::{connect, look, open};
+pub use rusqlite;
 pub use rusqlite::Connection;
 pub use store::SqliteStore;
+pub use transaction::{Bell, OpenTransaction, TransactionalPublish};

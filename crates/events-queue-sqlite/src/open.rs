@@ -46,7 +46,11 @@ pub(crate) fn open_with(
     let database = database(connection, &config, make_watch)?;
     let ringer = database.ringer().clone();
     let writer = Writer::start(database, &config)?;
-    QueueBackend::start(SqliteStore::new(writer, ringer), config.queue, runtime)
+    QueueBackend::start(
+        SqliteStore::new(writer, ringer, &config),
+        config.queue,
+        runtime,
+    )
 }
 
 /// The writer's database, which can be opened again.

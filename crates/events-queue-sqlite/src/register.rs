@@ -4,13 +4,13 @@ use events_core::{ChannelName, GroupName, Op, Result};
 use events_queue::Registration;
 use rusqlite::params;
 
-use crate::database::Database;
+use crate::database::Session;
 use crate::error::sqlite;
 use crate::row::DEFAULT_GROUP;
 
 /// Registers a group if it is not registered yet.
 pub(crate) fn register(
-    db: &Database,
+    db: Session<'_>,
     channel: &ChannelName,
     group: Option<&GroupName>,
 ) -> Result<Registration> {

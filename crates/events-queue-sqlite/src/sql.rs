@@ -12,7 +12,17 @@ macro_rules! statements {
 
         impl Statements {
             pub(crate) fn new(table: &TableName) -> Self {
-                let table = table.without_schema();
+                Self::render(&table.without_schema())
+            }
+
+            /// The same for tables in the main database, whatever else a connection has of that
+            /// name.
+            pub(crate) fn in_main(table: &TableName) -> Self {
+                let table = TableName::new(&format!("main.{}", table.base()));
+                Self::render(&table.expect("the base was checked before"))
+            }
+
+            fn render(table: &TableName) -> Self {
                 Self {
                     $($name: table.render(include_str!(concat!("sql/", stringify!($name), ".sql"))).into(),)*
                 }

@@ -7,27 +7,53 @@ use events_core::{
     SettlementMode, Stats, Wakes as WakeMode,
 };
 use events_queue::{
-    Claim, Claimed, CleanUp, NewRow, Outcome, QueueStore, Registration, Row, StoreSettlement,
-    StoreVerdict, Wakes,
+    Claim, Claimed, CleanUp, Clock, NewRow, Outcome, QueueStore, Registration, Row,
+    StoreSettlement, StoreVerdict, Wakes,
 };
 
+use rusqlite::Connection;
+
 use crate::bell::Ringer;
+use crate::database::{Database, Session};
 use crate::error::{BACKEND, sqlite};
 use crate::job::{Kind, Terms};
 use crate::register::register;
+use crate::sql::Statements;
 use crate::writer::{Shared, Writer};
-use crate::{admin, claim, clean_up, insert, settle};
+use crate::{SqliteConfig, admin, claim, clean_up, insert, settle};
 
 /// Queue tables in an SQLite database.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
     ringer: Ringer,
+    /// For connections of callers; the writer has its own.
+    sql: Statements,
+    clock: Clock,
 }
 
 impl SqliteStore {
-    pub(crate) fn new(writer: Writer, ringer: Ringer) -> Self {
-        Self { writer, ringer }
+    pub(crate) fn new(writer: Writer, ringer: Ringer, config: &SqliteConfig) -> Self {
+        Self {
+            writer,
+            ringer,
+            sql: Statements::in_main(&config.queue.table),
+            clock: config.clock.clone(),
+        }
+    }
+
+    pub(crate) fn ringer(&self) -> &Ringer {
+        &self.ringer
+    }
+
+    /// A session on a connection of the caller's. A temporary or attached table of the same name
+    /// is not ours.
+    pub(crate) fn session<'a>(&'a self, connection: &'a Connection) -> Session<'a> {
+        Session {
+            connection,
+            sql: &self.sql,
+            clock: &self.clock,
+        }
     }
 }
 
@@ -69,7 +95,7 @@ impl QueueStore for SqliteStore {
     }
 
     fn register(&self, channel: ChannelName, group: Option<GroupName>) -> Pending<Registration> {
-        let run = move |db: &mut _| register(db, &channel, group.as_ref());
+        let run = move |db: &mut Database| register(db.session(), &channel, group.as_ref());
         self.writer
             .submit(Terms::new(Kind::Publish, Op::Subscribe), run)
     }

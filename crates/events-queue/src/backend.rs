@@ -41,8 +41,11 @@ impl<S: QueueStore> QueueBackend<S> {
         &self.engine.store
     }
 
-    /// Checks events and gives each its id.
-    fn rows(&self, events: Vec<NewEvent>) -> Result<Vec<NewRow>> {
+    /// Checks events and gives each its id, for a store that inserts them by itself.
+    ///
+    /// # Errors
+    /// Those of `publish` for an event that breaks a rule; `Closed` after shutdown.
+    pub fn prepare(&self, events: Vec<NewEvent>) -> Result<Vec<NewRow>> {
         self.engine.check_open(Op::Publish)?;
         let limit = self.engine.config.max_payload_bytes;
         events
@@ -58,6 +61,36 @@ impl<S: QueueStore> QueueBackend<S> {
             })
             .collect()
     }
+
+    /// Counts events that a store has inserted by itself, once it is known that they stay.
+    pub fn counted(&self, rows: &[NewRow], stored: usize) -> impl FnOnce() + Send + Sync + use<S> {
+        let engine = Arc::downgrade(&self.engine);
+        let repeated = rows.len() - stored;
+        let channels = by_channel(rows);
+        move || {
+            if let Some(engine) = engine.upgrade() {
+                engine.meter.add(Count::PublishRepeated, repeated as u64);
+                for (channel, count) in channels {
+                    engine.channel_meter(&channel).add(Count::Publish, count);
+                }
+            }
+        }
+    }
+}
+
+/// How many events there are for each channel.
+fn by_channel(rows: &[NewRow]) -> Vec<(ChannelName, u64)> {
+    let mut channels: Vec<(ChannelName, u64)> = Vec::new();
+    for row in rows {
+        let known = channels
+            .iter_mut()
+            .find(|(channel, _)| *channel == row.parts.channel);
+        match known {
+            Some((_, count)) => *count += 1,
+            None => channels.push((row.parts.channel.clone(), 1)),
+        }
+    }
+    channels
 }
 
 impl<S: QueueStore> Backend for QueueBackend<S> {
@@ -70,23 +103,14 @@ impl<S: QueueStore> Backend for QueueBackend<S> {
     }
 
     fn publish(&self, events: Vec<NewEvent>) -> Pending<Vec<EventId>> {
-        let rows = match self.rows(events) {
+        let rows = match self.prepare(events) {
             Ok(rows) if rows.is_empty() => return Pending::ready(Ok(Vec::new())),
             Ok(rows) => rows,
             Err(error) => return Pending::ready(Err(error.in_backend(self.name()))),
         };
         let started = Instant::now();
         let ids: Vec<EventId> = rows.iter().map(|row| row.id).collect();
-        let mut channels: Vec<(ChannelName, u64)> = Vec::new();
-        for row in &rows {
-            match channels
-                .iter_mut()
-                .find(|(channel, _)| *channel == row.parts.channel)
-            {
-                Some((_, count)) => *count += 1,
-                None => channels.push((row.parts.channel.clone(), 1)),
-            }
-        }
+        let channels = by_channel(&rows);
         let engine = Arc::clone(&self.engine);
         self.engine.store.insert(rows).then(move |stored| {
             let repeated = ids.len() - stored?;

@@ -1,5 +1,6 @@
 //! What a writer rings after its commit.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use events_core::ChannelName;
@@ -45,6 +46,11 @@ impl Ringer {
     /// Whether consumers of other processes are woken at once.
     pub(crate) fn reaches_other_processes(&self) -> bool {
         self.seat.as_ref().is_some_and(|seat| seat.works())
+    }
+
+    /// The database file.
+    pub(crate) fn database(&self) -> Option<&Path> {
+        self.seat.as_ref().map(|seat| seat.database())
     }
 
     /// Wakes whom a committed transaction concerns.

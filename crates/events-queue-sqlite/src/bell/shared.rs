@@ -118,6 +118,10 @@ impl Ringer {
 }
 
 impl Seat {
+    pub(super) fn database(&self) -> &Path {
+        &self.shared.database
+    }
+
     /// Whether rings are noticed.
     pub(super) fn works(&self) -> bool {
         self.shared.works.load(Ordering::Relaxed)
