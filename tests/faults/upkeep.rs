@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::peer::{PATIENCE, Peer, assert_sound, url};
@@ -152,8 +153,18 @@ impl Drop for Worker {
 }
 
 fn consume(file: &Path, options: &str) -> Worker {
+    let consumer = json!({"listen": false, "nack_each": 0});
+    let order = json!({"Work": {
+        "name": "consumer",
+        "url": url(file),
+        "options": format!("poll_interval = 0.02\n{options}"),
+        "history": file.with_extension("history"),
+        "blocking": false,
+        "publish": [],
+        "consume": vec![consumer; 4],
+    }});
     let worker = Command::new(env!("CARGO_BIN_EXE_events-test-worker"))
-        .args([&*url(file), "orders", "4", options])
+        .arg(order.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn();
