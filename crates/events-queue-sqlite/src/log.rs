@@ -206,6 +206,23 @@ mod tests {
         assert_eq!(gauge.commits(), 7);
     }
 
+    /// A long log was dealt with; another process makes it begin anew.
+    #[test]
+    fn a_log_that_began_anew_is_long_after_one_step() {
+        let gauge = LogGauge::new(4096);
+        let pages = 9 * gauge.step;
+        gauge.committed(pages);
+        assert!(gauge.became_long());
+        gauge.dealt_with(Checkpoint {
+            pages,
+            copied: pages,
+            blocked: false,
+        });
+        gauge.committed(3);
+        gauge.committed(gauge.step);
+        assert!(gauge.became_long());
+    }
+
     #[test]
     fn a_wait_ends_with_the_next_commit() {
         let gauge = LogGauge::new(4096);

@@ -92,6 +92,17 @@ fn what_is_no_bell_is_refused_and_not_touched() {
     }
 }
 
+/// An empty file would be completed; under two names it may be somebody else's.
+#[test]
+fn a_file_with_another_name_is_refused_although_it_is_empty() {
+    let (_folder, path) = database();
+    let target = path.with_extension("target");
+    fs::write(&target, "").unwrap();
+    fs::hard_link(&target, bell_of(&path)).unwrap();
+    assert!(open_bell(&path).is_err());
+    assert_eq!(fs::read(target).unwrap(), b"", "it was written to");
+}
+
 /// Its maker may have died between two steps, and others write to it meanwhile.
 #[test]
 fn a_bell_that_was_not_completed_is_completed() {
