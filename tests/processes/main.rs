@@ -10,4 +10,5 @@ mod many;
 #[path = "../worker/order.rs"]
 mod order;
 mod poison;
+mod replaced;
 mod run;

@@ -13,7 +13,7 @@ use event_channels::{
 use events_testkit::history::{Held, Recorder, Verdict};
 
 use crate::order::{CHANNEL, Consume, Publish, Work};
-use crate::steps::{Batches, Once, die_of};
+use crate::steps::{Batches, Once, Progress, die_of};
 
 pub(crate) fn run(work: &Work, stop: &Closer) -> Result<()> {
     let recorder = Arc::new(work.recorder());
@@ -41,7 +41,7 @@ type Worker = (EventChannel, Arc<Recorder>, Closer);
 
 fn publish(worker: Worker, name: &str, number: usize, order: &Publish) -> Result<()> {
     let (channel, recorder, stop) = worker;
-    let mut first = Once::default();
+    let mut progress = Progress::default();
     for (sent, events) in Batches::new(name, number, order) {
         if stop.is_closed() {
             return Ok(());
@@ -50,8 +50,8 @@ fn publish(worker: Worker, name: &str, number: usize, order: &Publish) -> Result
         let answer = channel.publish_many(events);
         recorder.published(call, &answer);
         match answer {
-            Ok(_) => first.say("published"),
-            Err(error) if error.is_retryable() => {}
+            Ok(_) => progress.published(),
+            Err(error) if error.is_retryable() => progress.refused(),
             Err(error) => return Err(error),
         }
         if !order.pause.is_zero() {

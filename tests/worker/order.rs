@@ -33,7 +33,8 @@ pub(crate) struct Work {
     pub(crate) consume: Vec<Consume>,
 }
 
-/// One publisher. Says `published` after the first publish, and `finished` after the last.
+/// One publisher. Says `published` after the first publish, `refused` and `resumed` around errors
+/// that time cures, and `finished` after the last publish.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Publish {
     /// Events of one call.

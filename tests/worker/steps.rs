@@ -70,6 +70,29 @@ impl Once {
     }
 }
 
+/// What a publisher says of how it goes.
+#[derive(Default)]
+pub(crate) struct Progress {
+    published: bool,
+    refused: bool,
+}
+
+impl Progress {
+    pub(crate) fn published(&mut self) {
+        if std::mem::take(&mut self.refused) {
+            say("resumed");
+        } else if !std::mem::replace(&mut self.published, true) {
+            say("published");
+        }
+    }
+
+    pub(crate) fn refused(&mut self) {
+        if !std::mem::replace(&mut self.refused, true) {
+            say("refused");
+        }
+    }
+}
+
 /// Ends the process if the event says so.
 pub(crate) fn die_of(message: &EventMessage) {
     if message.payload == "poison" {

@@ -11,7 +11,7 @@ use events_testkit::history::{Held, Recorder, Verdict};
 use tokio::task::JoinSet;
 
 use crate::order::{CHANNEL, Consume, Publish, Work};
-use crate::steps::{Batches, Once, die_of};
+use crate::steps::{Batches, Once, Progress, die_of};
 
 pub(crate) fn run(work: &Work, stop: &Closer) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
@@ -46,7 +46,7 @@ type Worker = (EventChannel, Arc<Recorder>, Closer);
 
 async fn publish(worker: Worker, name: String, number: usize, order: Publish) -> Result<()> {
     let (channel, recorder, stop) = worker;
-    let mut first = Once::default();
+    let mut progress = Progress::default();
     for (sent, events) in Batches::new(&name, number, &order) {
         if stop.is_closed() {
             return Ok(());
@@ -55,8 +55,8 @@ async fn publish(worker: Worker, name: String, number: usize, order: Publish) ->
         let answer = channel.publish_many(events).await;
         recorder.published(call, &answer);
         match answer {
-            Ok(_) => first.say("published"),
-            Err(error) if error.is_retryable() => {}
+            Ok(_) => progress.published(),
+            Err(error) if error.is_retryable() => progress.refused(),
             Err(error) => return Err(error),
         }
         if !order.pause.is_zero() {

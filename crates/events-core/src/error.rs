@@ -60,6 +60,10 @@ pub enum ErrorKind {
     /// The database file is damaged or no database.
     #[error("corrupt database")]
     Corrupt,
+    /// The path leads to another database file than the one that was opened; shut the channel down
+    /// and open it again.
+    #[error("database replaced")]
+    Replaced,
     /// Another claim has overtaken the receipt; nothing was changed.
     #[error("hold lost")]
     HoldLost,

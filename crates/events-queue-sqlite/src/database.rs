@@ -13,6 +13,7 @@ use rusqlite::{CachedStatement, Connection};
 use crate::bell::{Ring, Ringer};
 use crate::error::{BACKEND, sqlite};
 use crate::failpoint::failpoint;
+use crate::identity::Identity;
 use crate::job::{Job, Kind};
 use crate::log::LogGauge;
 use crate::sql::Statements;
@@ -28,8 +29,9 @@ pub(crate) struct Database {
     pub(crate) config: QueueConfig,
     pub(crate) clock: Clock,
     pub(crate) times: StatementTimes,
-    /// Opens the file again, after an I/O error has made this connection's state unknown.
-    reopen: Reopen,
+    /// The file; `None` in memory.
+    origin: Option<Origin>,
+    /// An I/O error has made the state of the connection unknown.
     reopen_wanted: bool,
     synchronous: Option<&'static str>,
     write_wanted: bool,
@@ -54,8 +56,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Makes a fresh connection to the same file.
-pub(crate) type Reopen = Box<dyn Fn() -> Result<Option<Connection>> + Send>;
+/// The file that the connection is to.
+pub(crate) struct Origin {
+    /// Which one it is.
+    pub(crate) identity: Identity,
+    /// Makes a fresh connection to whatever file its path leads to.
+    pub(crate) reopen: Box<dyn Fn() -> Result<Connection> + Send>,
+}
 
 impl Database {
     pub(crate) fn new(
@@ -63,7 +70,7 @@ impl Database {
         sql: Statements,
         config: QueueConfig,
         clock: Clock,
-        reopen: Reopen,
+        origin: Option<Origin>,
         log: Option<Arc<LogGauge>>,
         ringer: Ringer,
     ) -> Result<Self> {
@@ -73,7 +80,7 @@ impl Database {
             config,
             clock,
             times: StatementTimes::new(BACKEND),
-            reopen,
+            origin,
             reopen_wanted: false,
             synchronous: None,
             write_wanted: false,
@@ -135,7 +142,7 @@ impl Database {
 
     /// Runs jobs and answers each of them.
     pub(crate) fn run_batch(&mut self, batch: Vec<Box<dyn Job>>, writer: &Arc<Shared>) {
-        if let Err(error) = self.heal() {
+        if let Err(error) = self.check_file().and_then(|()| self.heal()) {
             return fail(batch, &error, writer);
         }
         let (reads, mut writes): (Vec<_>, Vec<_>) =
@@ -171,7 +178,7 @@ impl Database {
     fn commit_all(&mut self, mut jobs: Vec<Box<dyn Job>>, writer: &Arc<Shared>) {
         self.rings.clear();
         if let Err(error) = self.begin(&jobs) {
-            return fail(jobs, &error, writer);
+            return fail(jobs, &self.explain(error), writer);
         }
         let mut failed = None;
         for (at, job) in jobs.iter_mut().enumerate() {
@@ -195,10 +202,11 @@ impl Database {
                 }
                 Err(error) => {
                     self.roll_back(&error);
-                    fail(jobs, &error, writer);
+                    fail(jobs, &self.explain(error), writer);
                 }
             };
         };
+        let error = self.explain(error);
         // SQLite rolls back by itself on a full disk or an I/O error; nothing of it is stored.
         let everybody = self.connection.is_autocommit() || concerns_all(&error);
         self.roll_back(&error);
@@ -246,14 +254,36 @@ impl Database {
         self.reopen_wanted |= cause.kind() == ErrorKind::Unavailable;
     }
 
-    fn heal(&mut self) -> Result<()> {
-        if self.reopen_wanted {
-            if let Some(connection) = (self.reopen)()? {
-                self.connection = prepare(connection, self.log.as_ref())?;
-                self.synchronous = None;
-            }
-            self.reopen_wanted = false;
+    /// Whether the path leads to the file that is open.
+    fn check_file(&mut self) -> Result<()> {
+        match &mut self.origin {
+            Some(file) if self.reopen_wanted => file.identity.check_now(),
+            Some(file) => file.identity.check(),
+            None => Ok(()),
         }
+    }
+
+    /// An error of a file that is not in its place any more says that first.
+    fn explain(&mut self, error: Error) -> Error {
+        let in_place = match &mut self.origin {
+            Some(file) => file.identity.check_now(),
+            None => Ok(()),
+        };
+        in_place.err().unwrap_or(error)
+    }
+
+    /// Opens the file again if that is needed; what is in memory only stays as it is.
+    fn heal(&mut self) -> Result<()> {
+        if self.reopen_wanted
+            && let Some(file) = &mut self.origin
+        {
+            let connection = (file.reopen)()?;
+            // What was opened may be what took its place just now.
+            file.identity.check_now()?;
+            self.connection = prepare(connection, self.log.as_ref())?;
+            self.synchronous = None;
+        }
+        self.reopen_wanted = false;
         Ok(())
     }
 }
@@ -280,7 +310,11 @@ fn failed(error: rusqlite::Error) -> Error {
 fn concerns_all(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::StorageFull | ErrorKind::Unavailable | ErrorKind::Corrupt | ErrorKind::Busy
+        ErrorKind::StorageFull
+            | ErrorKind::Unavailable
+            | ErrorKind::Corrupt
+            | ErrorKind::Replaced
+            | ErrorKind::Busy
     )
 }
 

@@ -27,6 +27,7 @@ mod database;
 mod error;
 mod failpoint;
 mod file;
+mod identity;
 mod insert;
 mod job;
 mod leader;

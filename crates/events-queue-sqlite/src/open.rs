@@ -11,8 +11,9 @@ use rusqlite::limits::Limit;
 use tokio::runtime::Handle;
 
 use crate::bell::{MakeWatch, Ringer, Watch};
-use crate::database::Database;
+use crate::database::{Database, Origin};
 use crate::error::{BACKEND, sqlite};
+use crate::identity::Identity;
 use crate::log::{LIMIT_BYTES, LogGauge};
 use crate::sql::Statements;
 use crate::writer::Writer;
@@ -59,21 +60,16 @@ pub(crate) fn database(
     config: &SqliteConfig,
     make_watch: MakeWatch,
 ) -> Result<Database> {
-    let reopening = config.clone();
-    let reopen = Box::new(move || match reopening.location {
-        // A database in memory has nothing to be opened again.
-        Location::Memory => Ok(None),
-        // A file that has gone is not replaced by an empty one.
-        Location::File(ref path) if !path.exists() => {
-            Err(Error::new(ErrorKind::Unavailable, Op::Open)
-                .because(format!(
-                    "{}: the file has gone; bring it back",
-                    path.display()
-                ))
-                .in_backend(BACKEND))
+    let origin = match &config.location {
+        Location::Memory => None,
+        Location::File(path) => {
+            let reopening = config.clone();
+            Some(Origin {
+                identity: Identity::of(path)?,
+                reopen: Box::new(move || connect(&reopening)),
+            })
         }
-        Location::File(_) => connect(&reopening).map(Some),
-    });
+    };
     let sql = Statements::new(&config.queue.table);
     let (log, ringer) = match &config.location {
         Location::Memory => (None, Ringer::alone(Arc::new(Wakes::new()))),
@@ -91,7 +87,7 @@ pub(crate) fn database(
         sql,
         config.queue.clone(),
         config.clock.clone(),
-        reopen,
+        origin,
         log,
         ringer,
     )
