@@ -1,5 +1,6 @@
 //! What may go wrong, made to go wrong: one module for each fault.
 
+mod cancellation;
 mod failpoints;
 mod model;
 mod peer;

@@ -126,7 +126,8 @@ pub(crate) struct Registry(Mutex<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     live: HashMap<ListenerId, Arc<Control>>,
-    draining: bool,
+    /// Those that lived when the shutdown began, for a call that takes up a dropped one.
+    draining: Option<Vec<Arc<Control>>>,
 }
 
 impl Registry {
@@ -134,10 +135,11 @@ impl Registry {
     #[must_use]
     pub(crate) fn add(&self, control: &Arc<Control>) -> bool {
         let mut entries = self.lock();
-        if !entries.draining {
+        let open = entries.draining.is_none();
+        if open {
             entries.live.insert(control.id, Arc::clone(control));
         }
-        !entries.draining
+        open
     }
 
     /// A listener has ended. `note` is run once, before anybody can see the end.
@@ -160,12 +162,15 @@ impl Registry {
         self.lock().live.values().for_each(|control| control.stop());
     }
 
-    /// Refuses new listeners, stops all and waits for them. They drain side by side.
+    /// Refuses new listeners, stops all and waits for them. They drain side by side. A call after
+    /// one that was dropped reports what that one drained, too.
     pub(crate) async fn drain(&self) -> Drained {
-        let all: Vec<_> = {
+        let all = {
             let mut entries = self.lock();
-            entries.draining = true;
-            entries.live.values().cloned().collect()
+            let Entries { live, draining } = &mut *entries;
+            draining
+                .get_or_insert_with(|| live.values().cloned().collect())
+                .clone()
         };
         all.iter().for_each(|control| control.stop());
         let mut sum = Drained::default();

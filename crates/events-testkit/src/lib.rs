@@ -12,6 +12,7 @@
 //!
 //! This crate is for this workspace's tests and is not published.
 
+mod cancel;
 pub mod cases;
 mod harness;
 pub mod history;
@@ -23,6 +24,7 @@ mod seed;
 mod skip;
 pub mod sqlite;
 
+pub use cancel::cancel_at;
 pub use harness::{Harness, Outcome, fails_with, next, nothing_within, pass, run};
 pub use seed::seed;
 pub use skip::{Missing, long};

@@ -1,0 +1,80 @@
+//! Publishing, dropped: stored once or not at all, and a batch as a whole.
+
+use event_channels::{NewEvent, PublishOptions};
+use events_testkit::next;
+
+use super::place::{Place, at_each_poll, places, try_at};
+
+/// Publishing adds `size` events or none; unpolled it adds none, and ended it has added them.
+async fn adds_all_or_none(size: u64, publish: impl AsyncFn(&Place, usize) -> Option<()>) {
+    for place in places().await {
+        let stored = std::cell::Cell::new(0);
+        let attempt = async |polls| publish(&place, polls).await;
+        at_each_poll(attempt, async |polls, ended| {
+            let ready = place.settled().await.ready;
+            let what = format!("{}, {polls} polls", place.what);
+            let added = ready - stored.replace(ready);
+            assert!(
+                added == 0 || added == size,
+                "{what}: {added} of {size} stored"
+            );
+            assert!(polls > 0 || added == 0, "{what}: stored unasked");
+            assert!(
+                ended.is_none() || added == size,
+                "{what}: acknowledged, not stored"
+            );
+        })
+        .await;
+        // Everything that was stored is delivered, once.
+        let mut events = place.events().await;
+        let mut delivered = std::collections::HashSet::new();
+        for _ in 0..stored.get() {
+            assert!(delivered.insert(next(&mut events).await.event_id));
+        }
+    }
+}
+
+#[tokio::test]
+async fn publish() {
+    adds_all_or_none(1, async |place, polls| {
+        try_at(polls, place.channel.publish("orders", polls))
+            .await
+            .map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn publish_with_an_id_of_the_callers() {
+    for place in places().await {
+        // Dropped or not, publishing the id again stores it once.
+        let options =
+            PublishOptions::new().event_id("0190b3c8-0000-7000-8000-000000000001".parse().unwrap());
+        let publish = || place.channel.publish_with("orders", 1, options.clone());
+        at_each_poll(
+            async |polls| try_at(polls, publish()).await,
+            async |polls, _| {
+                let many = place.settled().await.ready;
+                assert!(
+                    many <= 1 && (polls > 0 || many == 0),
+                    "{}, {polls} polls",
+                    place.what
+                );
+            },
+        )
+        .await;
+        publish().await.unwrap();
+        assert_eq!(place.settled().await.ready, 1, "{}", place.what);
+    }
+}
+
+#[tokio::test]
+async fn publish_many() {
+    adds_all_or_none(3, async |place, polls| {
+        let events = (0..3).map(|n| NewEvent::new("orders", n));
+        try_at(polls, place.channel.publish_many(events))
+            .await
+            .map(drop)
+    })
+    .await;
+}
