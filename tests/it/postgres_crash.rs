@@ -116,6 +116,7 @@ fn crash(cycles: u32) {
     let channel = runtime
         .block_on(async {
             EventsConfig::new(&url)?
+                .backend(event_channels::BackendKind::PollQueue)
                 .auto_migrate(true)
                 .lease(LEASE)
                 .poll_interval(Duration::from_millis(50))

@@ -71,6 +71,7 @@ impl Place {
     fn config(&self, role: &str) -> EventsConfig {
         EventsConfig::new(self.url(role))
             .expect("a URL")
+            .backend(event_channels::BackendKind::PollQueue)
             .poll_interval(Duration::from_millis(50))
     }
 

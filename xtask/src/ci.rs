@@ -10,7 +10,11 @@ use crate::{docs, test, tidy};
 const DENY_VERSION: &str = "0.20.2";
 
 /// The backend features of the umbrella crate, each with the driver it brings.
-const BACKENDS: &[(&str, &str)] = &[("queue-sqlite", "rusqlite"), ("queue-pg", "tokio-postgres")];
+const BACKENDS: &[(&str, &str)] = &[
+    ("queue-sqlite", "rusqlite"),
+    ("queue-pg", "tokio-postgres"),
+    ("pg-native", "tokio-postgres"),
+];
 
 /// Every database driver of the workspace: a feature brings its own and no other.
 const DRIVERS: &[&str] = &["rusqlite", "tokio-postgres", "oracle"];

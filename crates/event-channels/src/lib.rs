@@ -5,6 +5,7 @@
 //! | Feature | Default | Brings |
 //! | --- | --- | --- |
 //! | `queue-sqlite` | yes | durable queue tables on SQLite |
+//! | `pg-native` | no | native notifications (LISTEN/NOTIFY) on PostgreSQL |
 //! | `blocking` | yes | [`blocking::EventChannel`] for code without an async runtime |
 
 #[cfg(feature = "blocking")]
@@ -17,6 +18,8 @@ mod iter;
 mod listener;
 mod listener_registry;
 mod open;
+#[cfg(feature = "pg-native")]
+pub mod postgres;
 mod shared;
 #[cfg(feature = "queue-sqlite")]
 pub mod sqlite;
@@ -26,7 +29,7 @@ mod tests;
 
 pub use channel::EventChannel;
 pub use config::{
-    AqVisibility, BackendKind, EventsConfig, Fallback, OPTIONS, OptionDoc, Overflow, parse_duration,
+    AqVisibility, BackendKind, EventsConfig, Fallback, OPTIONS, OptionDoc, parse_duration,
 };
 pub use drained::Drained;
 pub use events_core::telemetry::snapshot as telemetry_snapshot;

@@ -8,8 +8,10 @@ use events_migrations::{Dialect, Direction, MigrationStatus};
 use tokio::runtime::Handle;
 
 use crate::EventChannel;
-use crate::config::{Database, EventsConfig, resolve};
+use crate::config::{BackendKind, Database, EventsConfig, resolve};
 
+#[cfg(feature = "pg-native")]
+mod notify;
 #[cfg(feature = "queue-pg")]
 mod postgres;
 #[cfg(feature = "queue-sqlite")]
@@ -34,14 +36,14 @@ impl EventsConfig {
         let resolved = resolve(&self)?;
         let queue = self.queue_config()?;
         let backend: Arc<dyn Backend> = match self.database() {
+            #[cfg(feature = "pg-native")]
+            Database::Postgres(server) if resolved.backend == BackendKind::Notify => {
+                notify::open(&self, server, &runtime).await?
+            }
             Database::Postgres(_) => postgres::open(&self, &runtime).await?,
             _ => sqlite::open(&self, &runtime).await?,
         };
-        resolved.report(
-            self.database().product(),
-            &queue.telemetry,
-            self.poll_interval,
-        );
+        resolved.report(&queue.telemetry, self.poll_interval);
         self.note_ignored();
         Ok(EventChannel::with_options(backend, self.channel_options()))
     }
@@ -53,6 +55,7 @@ impl EventsConfig {
     /// same name, and those of the database.
     pub async fn migrate_up(&self) -> Result<Vec<String>> {
         match self.database() {
+            Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
             Database::Postgres(_) => postgres::up(self).await,
             _ => sqlite::up(self).await,
         }
@@ -64,6 +67,7 @@ impl EventsConfig {
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_down(&self) -> Result<Vec<String>> {
         match self.database() {
+            Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
             Database::Postgres(_) => postgres::down(self).await,
             _ => sqlite::down(self).await,
         }
@@ -75,6 +79,7 @@ impl EventsConfig {
     /// Those of the database.
     pub async fn migrate_status(&self) -> Result<Vec<MigrationStatus>> {
         match self.database() {
+            Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
             Database::Postgres(_) => postgres::status(self).await,
             _ => sqlite::status(self).await,
         }
@@ -87,6 +92,7 @@ impl EventsConfig {
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_dry_run(&self, direction: Direction) -> Result<String> {
         match self.database() {
+            Database::Postgres(_) if self.needs_no_tables() => Ok(String::new()),
             Database::Postgres(_) => postgres::dry_run(self, direction).await,
             _ => sqlite::dry_run(self, direction).await,
         }
@@ -99,10 +105,16 @@ impl EventsConfig {
     /// the way.
     pub fn migrate_export(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let dialect = match self.database() {
+            Database::Postgres(_) if self.needs_no_tables() => return Ok(Vec::new()),
             Database::Postgres(_) => Dialect::Postgres,
             _ => Dialect::Sqlite,
         };
         events_migrations::export(dialect, &self.table()?, folder)
+    }
+
+    /// Whether only notifications were asked for.
+    fn needs_no_tables(&self) -> bool {
+        self.backend == Some(BackendKind::Notify)
     }
 }
 

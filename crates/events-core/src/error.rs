@@ -51,6 +51,10 @@ pub enum ErrorKind {
     /// The login was refused.
     #[error("login refused")]
     Auth,
+    /// No encrypted connection could be made: the server offers none, or one side does not trust
+    /// the certificate of the other.
+    #[error("TLS failed")]
+    Tls,
     /// The database user or the file mode forbids it.
     #[error("permission denied")]
     Permission,
@@ -88,6 +92,9 @@ pub enum ErrorKind {
     /// A slow consumer of a transient subscription missed events.
     #[error("consumer lagged")]
     Lagged,
+    /// The buffer of a transient subscription was full, and its policy is to end it then.
+    #[error("consumer too slow")]
+    Overflow,
     /// Anything else that the database reported.
     #[error("backend error")]
     Backend,

@@ -1,5 +1,6 @@
 //! Names: the only place where a channel, group or table name is checked and quoted.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -93,6 +94,12 @@ macro_rules! name {
             }
         }
 
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl AsRef<str> for $type {
             fn as_ref(&self) -> &str {
                 &self.0
@@ -141,6 +148,15 @@ macro_rules! name {
 name! {
     /// The name of a channel: where events are published and consumed.
     ChannelName, "channel"
+}
+
+impl ChannelName {
+    /// The name as a quoted identifier, for statements such as `LISTEN` that cannot bind it.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        // A checked name holds no quote, so quoting needs no doubling.
+        format!("\"{self}\"")
+    }
 }
 
 name! {

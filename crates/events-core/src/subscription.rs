@@ -21,6 +21,22 @@ pub enum Next {
     Ended,
 }
 
+/// What happens when the buffer of a slow consumer of transient events is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The oldest event is dropped, and the consumer told how many it missed.
+    #[default]
+    DropOldest,
+    /// The newest event is dropped, and the consumer told how many it missed.
+    DropNewest,
+    /// The connection is read no further until there is room. Every subscription that shares the
+    /// connection waits with it, also a new one.
+    Block,
+    /// The subscription ends with an error of kind [`crate::ErrorKind::Overflow`].
+    Error,
+}
+
 /// The events of one consumer.
 ///
 /// Polling is cancel safe: what was received and not yielded stays in the subscription.

@@ -86,6 +86,16 @@ counts! {
     ListenerWakeup = "events.listener.wakeup",
     /// Waits that the poll interval ended.
     ListenerTimeout = "events.listener.timeout",
+    /// Listening connections made.
+    ListenerAcquire = "events.listener.acquire",
+    /// Listening connections that went live: every subscription on them is confirmed.
+    ListenerReady = "events.listener.ready",
+    /// Listening connections lost or given up.
+    ListenerRelease = "events.listener.release",
+    /// Gaps handed to consumers.
+    ListenerGap = "events.listener.gap",
+    /// Notifications that carry no event, and were passed over.
+    ListenerForeign = "events.listener.foreign",
     /// Events dropped because a transient consumer was too slow.
     ListenerDropped = "events.listener.queue.dropped",
     /// Channels that use the queue because the wanted backend is not available.
@@ -113,6 +123,7 @@ measures! {
     gauge DEPTH = "events.depth", "Ready events of a channel, when they were last counted.";
     gauge OLDEST_AGE = "events.oldest_age.seconds", "Age of the oldest ready event, when they were last counted.";
     gauge IN_FLIGHT = "events.in_flight", "Events that handlers are working on.";
+    gauge QUEUE_DEPTH = "events.listener.queue.depth", "Transient events that wait for their consumers.";
     gauge CLAIM_TIME = "events.claim.timestamp.seconds", "When the database was last asked for events, in seconds since 1970.";
     gauge POLL_INTERVAL = "events.poll.interval", "The longest wait between two looks at the database, in seconds, of the channel that was opened last.";
     counter BACKEND_RESOLVED = "events.backend.resolved", "Channels opened, by `backend`.";
@@ -126,6 +137,7 @@ pub struct Telemetry {
     name: String,
     counts: Vec<AtomicU64>,
     in_flight: AtomicU64,
+    queued: AtomicU64,
     resolved: Mutex<BTreeMap<&'static str, u64>>,
     last_claim: Mutex<Option<Instant>>,
     poll_interval: Mutex<Option<Duration>>,
@@ -144,6 +156,7 @@ impl Telemetry {
                 name: name.to_owned(),
                 counts: Count::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
                 in_flight: AtomicU64::new(0),
+                queued: AtomicU64::new(0),
                 resolved: Mutex::default(),
                 last_claim: Mutex::default(),
                 poll_interval: Mutex::default(),
@@ -223,6 +236,7 @@ impl Telemetry {
             put(count.name(), to_f64(self.get(*count)));
         }
         put(IN_FLIGHT, to_f64(self.in_flight.load(Ordering::Relaxed)));
+        put(QUEUE_DEPTH, to_f64(self.queued.load(Ordering::Relaxed)));
         for (backend, count) in lock(&self.resolved).iter() {
             put(
                 &format!("events.backend.{backend}.resolved"),
@@ -267,6 +281,7 @@ pub struct Meter {
     depth: Gauge,
     oldest_age: Gauge,
     in_flight: Gauge,
+    queued: Gauge,
     claim_time: Gauge,
 }
 
@@ -285,6 +300,7 @@ impl Meter {
             depth: gauge!(DEPTH, labels.clone()),
             oldest_age: gauge!(OLDEST_AGE, labels.clone()),
             in_flight: gauge!(IN_FLIGHT, labels.clone()),
+            queued: gauge!(QUEUE_DEPTH, labels.clone()),
             claim_time: gauge!(CLAIM_TIME, labels),
         }
     }
@@ -342,6 +358,19 @@ impl Meter {
     pub fn handling_ended(&self) {
         self.telemetry.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.in_flight.decrement(1.0);
+    }
+
+    /// One transient event more waits for its consumer.
+    pub fn queued(&self) {
+        self.telemetry.queued.fetch_add(1, Ordering::Relaxed);
+        self.queued.increment(1.0);
+    }
+
+    /// So many transient events fewer wait for their consumer.
+    pub fn unqueued(&self, events: usize) {
+        let events = events as u64;
+        self.telemetry.queued.fetch_sub(events, Ordering::Relaxed);
+        self.queued.decrement(to_f64(events));
     }
 
     /// What a count of the stored events showed.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use event_listener::Event;
 use events_core::telemetry::Meter;
 use events_core::{
-    ChannelName, Closer, Error, ErrorKind, GroupName, HoldToken, Op, Result, Timestamp,
+    ChannelName, Closer, Error, ErrorKind, GroupName, HoldToken, Meters, Op, Result, Timestamp,
 };
 
 use crate::alone::AloneHolds;
@@ -25,7 +25,7 @@ pub(crate) struct Engine<S> {
     pub(crate) closer: Closer,
     pub(crate) meter: Meter,
     queues: RwLock<HashMap<i64, Arc<Queue>>>,
-    channels: RwLock<HashMap<ChannelName, Arc<Meter>>>,
+    meters: Meters,
     consumers: Mutex<Vec<ConsumerEntry>>,
 }
 
@@ -54,7 +54,7 @@ impl<S: QueueStore> Engine<S> {
             alone: AloneHolds::default(),
             closer: Closer::new(),
             queues: RwLock::default(),
-            channels: RwLock::default(),
+            meters: Meters::new(Arc::clone(&config.telemetry), store.name()),
             consumers: Mutex::default(),
             meter,
             store,
@@ -108,24 +108,7 @@ impl<S: QueueStore> Engine<S> {
 
     /// The meter of a channel that is published to.
     pub(crate) fn channel_meter(&self, channel: &ChannelName) -> Arc<Meter> {
-        let known = self
-            .channels
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(channel)
-            .cloned();
-        known.unwrap_or_else(|| {
-            let meter = Arc::new(
-                self.config
-                    .telemetry
-                    .channel(self.store.name(), channel, None),
-            );
-            let mut channels = self
-                .channels
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(channels.entry(channel.clone()).or_insert(meter))
-        })
+        self.meters.of(channel)
     }
 
     pub(crate) fn add_consumer(&self, entry: ConsumerEntry) {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use event_channels::{Error, ErrorKind, EventChannel, EventMessage, Events, EventsConfig, Result};
+use event_channels::{
+    BackendKind, Capabilities, Error, ErrorKind, EventChannel, EventMessage, Events, EventsConfig,
+    Result, Settled, SettlementMode,
+};
 use tempfile::TempDir;
 
 use crate::{Missing, postgres, skip};
@@ -33,22 +36,31 @@ pub fn pass() -> Result<Outcome> {
 #[derive(Debug)]
 pub struct Harness {
     url: String,
+    backend: BackendKind,
     several_channels: bool,
     _folder: Option<TempDir>,
     _database: Option<postgres::Database>,
 }
 
 impl Harness {
+    fn new(url: String, backend: BackendKind) -> Self {
+        Self {
+            url,
+            backend,
+            several_channels: true,
+            _folder: None,
+            _database: None,
+        }
+    }
+
     /// The queue on an SQLite file in a temporary folder.
     #[must_use]
     pub fn sqlite_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let url = format!("sqlite:{}", folder.path().join("events.db").display());
         Self {
-            url,
-            several_channels: true,
             _folder: Some(folder),
-            _database: None,
+            ..Self::new(url, BackendKind::PollQueue)
         }
     }
 
@@ -56,10 +68,8 @@ impl Harness {
     #[must_use]
     pub fn sqlite_memory() -> Self {
         Self {
-            url: "sqlite::memory:".to_owned(),
             several_channels: false,
-            _folder: None,
-            _database: None,
+            ..Self::new("sqlite::memory:".to_owned(), BackendKind::PollQueue)
         }
     }
 
@@ -68,12 +78,23 @@ impl Harness {
     /// # Errors
     /// [`Missing`] when there is no server.
     pub fn postgres() -> Result<Self, Missing> {
+        Self::on_postgres(BackendKind::PollQueue)
+    }
+
+    /// Native notifications in a PostgreSQL database of its own.
+    ///
+    /// # Errors
+    /// [`Missing`] when there is no server.
+    pub fn postgres_native() -> Result<Self, Missing> {
+        Self::on_postgres(BackendKind::Notify)
+    }
+
+    fn on_postgres(backend: BackendKind) -> Result<Self, Missing> {
         let database = postgres::database()?;
+        let url = database.url().to_owned();
         Ok(Self {
-            url: database.url().to_owned(),
-            several_channels: true,
-            _folder: None,
             _database: Some(database),
+            ..Self::new(url, backend)
         })
     }
 
@@ -81,6 +102,12 @@ impl Harness {
     #[must_use]
     pub fn several_channels(&self) -> bool {
         self.several_channels
+    }
+
+    /// Whether events are stored.
+    #[must_use]
+    pub fn durable(&self) -> bool {
+        self.backend != BackendKind::Notify
     }
 
     /// A configuration for this database, with counters of its own and no long waits.
@@ -91,6 +118,7 @@ impl Harness {
         let name = format!("test_{}", event_channels::EventId::new());
         Ok(EventsConfig::new(&*self.url)?
             .name(name)
+            .backend(self.backend)
             .auto_migrate(true)
             .poll_interval(Duration::from_millis(50)))
     }
@@ -103,7 +131,10 @@ impl Harness {
         &self,
         change: impl FnOnce(EventsConfig) -> EventsConfig,
     ) -> Result<EventChannel> {
-        change(self.config()?).open().await
+        let channel = change(self.config()?).open().await?;
+        assert_eq!(channel.backend_name(), self.backend.as_str());
+        assert_eq!(channel.capabilities().durable, self.durable());
+        Ok(channel)
     }
 }
 
@@ -132,6 +163,39 @@ where
         Ok(Err(error)) => panic!("{name}: {error}: {error:?}"),
         Err(_) => panic!("{name} did not end within {CASE_LIMIT:?}"),
     }
+}
+
+/// Runs a case that is about what is stored.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_durable<F, Fut>(name: &str, harness: Result<Harness, Missing>, case: F)
+where
+    F: FnOnce(Harness) -> Fut,
+    Fut: Future<Output = Result<Outcome>>,
+{
+    run(name, harness, async |harness: Harness| {
+        if harness.durable() {
+            case(harness).await
+        } else {
+            Ok(Outcome::Skipped("this backend stores nothing"))
+        }
+    });
+}
+
+/// What a verdict of a holder is answered.
+#[must_use]
+pub fn recorded(capabilities: Capabilities) -> Settled {
+    match capabilities.settlement {
+        SettlementMode::None => Settled::NothingToRecord,
+        _ => Settled::Recorded,
+    }
+}
+
+/// What a first delivery says of its attempt.
+#[must_use]
+pub fn attempt(capabilities: Capabilities) -> u32 {
+    u32::from(capabilities.settlement != SettlementMode::None)
 }
 
 /// The next event.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use events_core::{Overflow, Result};
 use events_queue::{AckDurability, Durability};
 
-use super::{AqVisibility, BackendKind, EventsConfig, Fallback, Overflow};
+use super::url::Url;
+use super::{AqVisibility, BackendKind, EventsConfig, Fallback};
 
 impl EventsConfig {
     /// How events travel; by default the best that the database has.
@@ -172,6 +174,39 @@ impl EventsConfig {
     #[must_use]
     pub fn aq_visibility(mut self, value: AqVisibility) -> Self {
         self.aq_visibility = Some(value);
+        self
+    }
+
+    /// PostgreSQL only: a URL that leads to the server itself, for the connection that listens,
+    /// when the other one leads to a proxy that pools by transaction.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for a URL that is not understood or of another database.
+    pub fn direct_url(mut self, url: impl AsRef<str>) -> Result<Self> {
+        self.direct = Some(Url::direct(url.as_ref())?);
+        Ok(self)
+    }
+
+    /// PostgreSQL only: the most connections that the pool makes; 8 by default.
+    #[must_use]
+    pub fn pool_size(mut self, value: usize) -> Self {
+        self.pool_size = value;
+        self
+    }
+
+    /// Native PostgreSQL only: how often the listening connection proves that it lives; 10 s by
+    /// default.
+    #[must_use]
+    pub fn heartbeat_interval(mut self, value: Duration) -> Self {
+        self.heartbeat_interval = value;
+        self
+    }
+
+    /// Native PostgreSQL only: how long the proof may take before the connection counts as lost;
+    /// 5 s by default.
+    #[must_use]
+    pub fn heartbeat_deadline(mut self, value: Duration) -> Self {
+        self.heartbeat_deadline = value;
         self
     }
 

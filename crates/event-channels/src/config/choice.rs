@@ -104,21 +104,6 @@ choice! {
     }
 }
 
-choice! {
-    /// What happens when the buffer of a slow consumer of native notifications is full.
-    Overflow, "listener_overflow",
-    {
-        /// The oldest event is dropped, and the consumer told how many it missed.
-        DropOldest = "drop_oldest",
-        /// The newest event is dropped, and the consumer told how many it missed.
-        DropNewest = "drop_newest",
-        /// The connection is read no further until there is room.
-        Block = "block",
-        /// The subscription ends with an error.
-        Error = "error",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use events_core::{Error, Result};
+use events_core::{Error, Overflow, Result};
 use events_queue::{AckDurability, Durability};
 use serde::{Deserialize, Deserializer};
 
 use super::keys::unknown;
 use super::values::{Item, Keys};
-use super::{AqVisibility, BackendKind, EventsConfig, Fallback, Overflow};
+use super::{AqVisibility, BackendKind, EventsConfig, Fallback};
 
 /// As a part of a configuration of your own, in any format that names its keys: the same keys,
 /// values and errors as in a file.
@@ -92,11 +92,7 @@ impl EventsConfig {
     fn from_keys(mut keys: Keys) -> Result<Self> {
         let url = match (keys.take_text("url")?, keys.take_text("url_env")?) {
             (Some(url), None) => url,
-            (None, Some(variable)) => std::env::var(&variable).map_err(|_| {
-                Error::invalid_config(format!(
-                    "url_env names {variable}, which is not set in the environment"
-                ))
-            })?,
+            (None, Some(variable)) => from_environment("url_env", &variable)?,
             (Some(_), Some(_)) => {
                 return Err(Error::invalid_config(
                     "url and url_env are both set; keep one",
@@ -112,10 +108,15 @@ impl EventsConfig {
     }
 
     fn apply(mut self, keys: &Keys) -> Result<Self> {
-        if keys.has("backend") && keys.has("events_backend") {
-            return Err(Error::invalid_config(
-                "backend and events_backend are the same option; keep one",
-            ));
+        for (one, other) in [
+            ("backend", "events_backend"),
+            ("direct_url", "direct_url_env"),
+        ] {
+            if keys.has(one) && keys.has(other) {
+                return Err(Error::invalid_config(format!(
+                    "{one} and {other} are the same option; keep one"
+                )));
+            }
         }
         let alias_wins = keys.has("event_poll_interval");
         for item in keys.items() {
@@ -164,7 +165,17 @@ impl EventsConfig {
             "aq_wait_seconds" => self.aq_wait(item.duration()?),
             "aq_visibility" => self.aq_visibility(AqVisibility::parse(item.text()?)?),
             "listener_queue_capacity" => self.listener_queue_capacity(item.whole()?),
-            "listener_overflow" => self.listener_overflow(Overflow::parse(item.text()?)?),
+            "listener_overflow" => self.listener_overflow(item.one_of(&[
+                ("drop_oldest", Overflow::DropOldest),
+                ("drop_newest", Overflow::DropNewest),
+                ("block", Overflow::Block),
+                ("error", Overflow::Error),
+            ])?),
+            "direct_url" => self.direct_url(item.text()?)?,
+            "direct_url_env" => self.direct_url(from_environment(item.key, item.text()?)?)?,
+            "pool_size" => self.pool_size(item.whole()?),
+            "heartbeat_interval" => self.heartbeat_interval(item.duration()?),
+            "heartbeat_deadline" => self.heartbeat_deadline(item.duration()?),
             "spill_table" => self.spill_table(item.text()?),
             key => return Err(unknown(key)),
         })
@@ -174,6 +185,14 @@ impl EventsConfig {
 fn read_file(path: &Path) -> Result<String> {
     std::fs::read_to_string(path)
         .map_err(|e| Error::invalid_config("the file cannot be read").caused_by(e))
+}
+
+fn from_environment(key: &str, variable: &str) -> Result<String> {
+    std::env::var(variable).map_err(|_| {
+        Error::invalid_config(format!(
+            "{key} names {variable}, which is not set in the environment"
+        ))
+    })
 }
 
 fn in_file(path: &Path, error: Error) -> Error {
@@ -237,6 +256,11 @@ mod tests {
         ("aq_queue", "'Q'", "[]"),
         ("aq_wait_seconds", "10", "'x'"),
         ("aq_visibility", "'AQMSG_VISIBLE'", "'VISIBLE'"),
+        ("pool_size", "3", "0"),
+        ("heartbeat_interval", "'200ms'", "'often'"),
+        ("heartbeat_deadline", "0.1", "[]"),
+        #[cfg(feature = "pg-native")]
+        ("direct_url", "'postgres://localhost/db'", "7"),
         ("listener_queue_capacity", "5", "true"),
         ("listener_overflow", "'block'", "'drop'"),
         ("spill_table", "'spilled'", "1"),
@@ -263,8 +287,9 @@ mod tests {
             let other = from_json(&format!(", '{key}': {bad}")).unwrap_err();
             assert!(other.to_string().starts_with(text), "{other}");
         }
+        // URLs have tests of their own.
         let tested =
-            |key: &str| VALUES.iter().any(|(name, ..)| *name == key) || key.starts_with("url");
+            |key: &str| VALUES.iter().any(|(name, ..)| *name == key) || key.contains("url");
         let untested: Vec<_> = OPTIONS
             .iter()
             .filter(|option| !tested(option.key))

@@ -190,6 +190,36 @@ pub const OPTIONS: &[OptionDoc] = &[
         "`on_commit` (also `AQMSG_VISIBLE`) or `immediate`.",
     ),
     option(
+        "direct_url",
+        "*unset*",
+        "PostgreSQL",
+        "Past a proxy that pools by transaction, for the connection that listens; or `direct_url_env`.",
+    ),
+    option(
+        "direct_url_env",
+        "*unset*",
+        "PostgreSQL",
+        "The environment variable that holds that URL.",
+    ),
+    option(
+        "pool_size",
+        "`8`",
+        "PostgreSQL",
+        "The most connections that the pool makes.",
+    ),
+    option(
+        "heartbeat_interval",
+        "`10`",
+        "PostgreSQL",
+        "How often the connection that listens proves that it lives.",
+    ),
+    option(
+        "heartbeat_deadline",
+        "`5`",
+        "PostgreSQL",
+        "How long the proof may take before the connection counts as lost.",
+    ),
+    option(
         "listener_queue_capacity",
         "`10000`",
         "PostgreSQL",
@@ -308,7 +338,7 @@ mod tests {
             let error = unknown(typo).to_string();
             assert!(error.contains(&format!("did you mean {key:?}")), "{error}");
         }
-        let far = unknown("zzzzzzzzzzzzzzzzzzzzzzz").to_string();
+        let far = unknown("jjjjjjjjjjjjjjjjjjjjjjj").to_string();
         assert!(
             far.contains("the closest is \"url\"") && far.contains("configuration.md"),
             "{far}"

@@ -11,9 +11,11 @@ mod settings;
 mod url;
 mod values;
 
-pub use choice::{AqVisibility, BackendKind, Fallback, Overflow};
+pub use choice::{AqVisibility, BackendKind, Fallback};
 pub use duration::parse_duration;
 pub use keys::{OPTIONS, OptionDoc};
 pub(crate) use resolve::resolve;
 pub use settings::EventsConfig;
 pub(crate) use url::Database;
+#[cfg(feature = "pg-native")]
+pub(crate) use url::{Server, Way};

@@ -6,28 +6,46 @@ use std::time::Duration;
 use events_core::telemetry::{Count, Telemetry};
 use events_core::{Error, ErrorKind, Op, Result};
 
-use super::{BackendKind, EventsConfig, Fallback};
+use super::{BackendKind, Database, EventsConfig, Fallback};
 
 /// The backend that will be opened, and the one that was wanted instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resolved {
     pub(crate) backend: BackendKind,
-    pub(crate) instead_of: Option<BackendKind>,
+    /// What was wanted, and why it cannot be had.
+    instead_of: Option<(BackendKind, String)>,
 }
 
-/// Decides by configuration and database alone. Each database has the polled queue and nothing else.
+/// Decides by configuration, database and build alone.
 pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
-    let wanted = config.backend.unwrap_or(BackendKind::PollQueue);
-    if wanted == BackendKind::PollQueue {
-        return Ok(Resolved {
+    let is_postgres = matches!(config.database(), Database::Postgres(_));
+    let wanted = config.backend.unwrap_or(if is_postgres {
+        BackendKind::Notify
+    } else {
+        BackendKind::PollQueue
+    });
+    let missing = match wanted {
+        BackendKind::PollQueue => None,
+        BackendKind::Notify if is_postgres && cfg!(feature = "pg-native") => None,
+        BackendKind::Notify if is_postgres => {
+            Some("this build lacks the feature pg-native".to_owned())
+        }
+        _ => Some(format!(
+            "{} has no such backend in this version",
+            config.database().product()
+        )),
+    };
+    match (missing, config.fallback) {
+        (None, _) => Ok(Resolved {
             backend: wanted,
             instead_of: None,
-        });
-    }
-    match config.fallback {
-        Fallback::Queue => Ok(Resolved { backend: BackendKind::PollQueue, instead_of: Some(wanted) }),
-        Fallback::Error => Err(Error::new(ErrorKind::Unsupported, Op::Open).because(format!(
-            "backend {wanted} is not available on {} and fallback is \"error\"; use backend \"poll_queue\", or fallback = \"queue\"",
+        }),
+        (Some(reason), Fallback::Queue) => Ok(Resolved {
+            backend: BackendKind::PollQueue,
+            instead_of: Some((wanted, reason)),
+        }),
+        (Some(reason), Fallback::Error) => Err(Error::new(ErrorKind::Unsupported, Op::Open).because(format!(
+            "backend {wanted} is not available on {}: {reason}, and fallback is \"error\"; use backend \"poll_queue\", or fallback = \"queue\"",
             config.database().product()
         ))),
     }
@@ -35,13 +53,13 @@ pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
 
 impl Resolved {
     /// Says what was decided: a fallback is one warning and one count.
-    pub(crate) fn report(self, product: &str, telemetry: &Arc<Telemetry>, poll_interval: Duration) {
+    pub(crate) fn report(&self, telemetry: &Arc<Telemetry>, poll_interval: Duration) {
         telemetry.backend_resolved(self.backend.as_str(), poll_interval);
-        if let Some(wanted) = self.instead_of {
+        if let Some((wanted, reason)) = &self.instead_of {
             tracing::warn!(
                 requested = wanted.as_str(),
                 fallback = self.backend.as_str(),
-                reason = format!("{product} has no such backend in this version"),
+                reason,
                 "the wanted backend is not available; the queue table is used"
             );
             telemetry
@@ -70,13 +88,9 @@ mod tests {
             BackendKind::TxEventQ,
         ] {
             let wanted = config.clone().backend(native);
-            assert_eq!(
-                resolve(&wanted).unwrap(),
-                Resolved {
-                    instead_of: Some(native),
-                    ..queue
-                }
-            );
+            let resolved = resolve(&wanted).unwrap();
+            assert_eq!(resolved.backend, BackendKind::PollQueue);
+            assert_eq!(resolved.instead_of.unwrap().0, native);
             let error = resolve(&wanted.fallback(Fallback::Error)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(
@@ -84,5 +98,25 @@ mod tests {
                     && error.to_string().contains("poll_queue")
             );
         }
+    }
+
+    #[test]
+    fn postgres_has_notifications_if_this_build_has_them() {
+        let config = EventsConfig::new("postgres://localhost/db").unwrap();
+        let resolved = resolve(&config).unwrap();
+        if cfg!(feature = "pg-native") {
+            assert_eq!(resolved.backend, BackendKind::Notify);
+            assert_eq!(resolved.instead_of, None);
+        } else {
+            assert_eq!(resolved.backend, BackendKind::PollQueue);
+            let (wanted, reason) = resolved.instead_of.unwrap();
+            assert_eq!(wanted, BackendKind::Notify);
+            assert!(reason.contains("pg-native"), "{reason}");
+        }
+        let queue = resolve(&config.clone().backend(BackendKind::PollQueue)).unwrap();
+        assert_eq!(queue.instead_of, None);
+        let later = resolve(&config.backend(BackendKind::NotifyQueue)).unwrap();
+        assert_eq!(later.backend, BackendKind::PollQueue);
+        assert_eq!(later.instead_of.unwrap().0, BackendKind::NotifyQueue);
     }
 }

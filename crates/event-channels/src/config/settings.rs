@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use events_core::telemetry::Telemetry;
-use events_core::{Error, Result, TableName};
+use events_core::{Error, Overflow, Result, TableName};
 use events_queue::{AckDurability, Backoff, Durability, QueueConfig};
 
 use super::url::{Database, Url};
-use super::{AqVisibility, BackendKind, Fallback, Overflow};
+use super::{AqVisibility, BackendKind, Fallback};
 use crate::shared::ChannelOptions;
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -60,6 +60,10 @@ pub struct EventsConfig {
     pub(crate) aq_queue: String,
     pub(crate) aq_wait: Duration,
     pub(crate) aq_visibility: Option<AqVisibility>,
+    pub(crate) direct: Option<Url>,
+    pub(crate) pool_size: usize,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeat_deadline: Duration,
     pub(crate) listener_queue_capacity: usize,
     pub(crate) listener_overflow: Overflow,
     pub(crate) spill_table: Option<String>,
@@ -73,10 +77,14 @@ impl EventsConfig {
     /// `InvalidConfig` for a URL that is not understood, `NotCompiled` for a database that this
     /// version does not serve.
     pub fn new(url: impl AsRef<str>) -> Result<Self> {
-        let url = Url::parse(url.as_ref())?;
-        let server = matches!(url.0, Database::Postgres(_));
-        Ok(Self {
-            url,
+        Ok(Self::of(Url::parse(url.as_ref())?.0))
+    }
+
+    /// The defaults for a database.
+    pub(crate) fn of(database: Database) -> Self {
+        let server = matches!(database, Database::Postgres(_));
+        Self {
+            url: Url(database),
             backend: None,
             fallback: Fallback::Queue,
             auto_migrate: !server,
@@ -100,10 +108,14 @@ impl EventsConfig {
             aq_queue: "SQLSPEC_EVENTS_QUEUE".to_owned(),
             aq_wait: Duration::from_secs(5),
             aq_visibility: None,
+            direct: None,
+            pool_size: 8,
+            heartbeat_interval: Duration::from_secs(10),
+            heartbeat_deadline: Duration::from_secs(5),
             listener_queue_capacity: 10_000,
             listener_overflow: Overflow::DropOldest,
             spill_table: None,
-        })
+        }
     }
 
     /// The database that the URL names.
@@ -210,11 +222,23 @@ impl EventsConfig {
 
     /// Says that options which concern another database change nothing here.
     pub(crate) fn note_ignored(&self) {
-        let ignored: Vec<&str> = [
+        let of_oracle = [
             ("in_memory", self.in_memory),
             ("aq_visibility", self.aq_visibility.is_some()),
             ("aq_queue", self.aq_queue != "SQLSPEC_EVENTS_QUEUE"),
             ("aq_wait_seconds", self.aq_wait != Duration::from_secs(5)),
+        ];
+        let of_postgres = [
+            ("direct_url", self.direct.is_some()),
+            ("pool_size", self.pool_size != 8),
+            (
+                "heartbeat_interval",
+                self.heartbeat_interval != Duration::from_secs(10),
+            ),
+            (
+                "heartbeat_deadline",
+                self.heartbeat_deadline != Duration::from_secs(5),
+            ),
             (
                 "listener_queue_capacity",
                 self.listener_queue_capacity != 10_000,
@@ -224,12 +248,20 @@ impl EventsConfig {
                 self.listener_overflow != Overflow::DropOldest,
             ),
             ("spill_table", self.spill_table.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(key, set)| set.then_some(key))
-        .collect();
+        ];
+        let foreign = of_postgres
+            .iter()
+            .filter(|_| !matches!(self.database(), Database::Postgres(_)));
+        let ignored: Vec<&str> = foreign
+            .chain(&of_oracle)
+            .filter_map(|(key, set)| set.then_some(*key))
+            .collect();
         if !ignored.is_empty() {
-            tracing::debug!(?ignored, "options of other databases change nothing here");
+            tracing::debug!(
+                ?ignored,
+                database = self.database().product(),
+                "options of other databases change nothing"
+            );
         }
     }
 }

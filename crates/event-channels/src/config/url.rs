@@ -4,11 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use events_core::{Error, ErrorKind, Op, Result};
+#[cfg(feature = "pg-native")]
+use events_pg_native::{Endpoint, Pool};
 
 const FORMS: &str = "sqlite:path/to/file.db, sqlite:///absolute/file.db, sqlite::memory: or postgres://user@host/database";
 
 /// A database that a URL names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Database {
     SqliteFile(PathBuf),
     SqliteMemory,
@@ -25,19 +27,59 @@ impl Database {
     }
 }
 
-/// The URL of a server, which may hold a password and is not shown.
-#[derive(Clone, PartialEq, Eq)]
+/// How a server is reached. A URL may hold a password, so only the place is shown.
+#[derive(Clone)]
 pub(crate) struct Server {
-    url: String,
+    #[cfg_attr(
+        not(any(feature = "pg-native", feature = "queue-pg")),
+        expect(dead_code, reason = "read by the backends of PostgreSQL")
+    )]
+    pub(crate) way: Way,
     /// Host and database, for people.
     shown: String,
 }
 
+/// What the application gave.
+#[derive(Clone)]
+pub(crate) enum Way {
+    #[cfg_attr(
+        not(any(feature = "pg-native", feature = "queue-pg")),
+        expect(dead_code, reason = "read by the backends of PostgreSQL")
+    )]
+    Url(String),
+    #[cfg(feature = "pg-native")]
+    Endpoint(Endpoint),
+    /// A pool to publish through, and where to listen.
+    #[cfg(feature = "pg-native")]
+    Pool(Pool, Endpoint),
+}
+
 impl Server {
+    /// An endpoint, or a pool with one.
+    #[cfg(feature = "pg-native")]
+    pub(crate) fn at(endpoint: Endpoint, pool: Option<Pool>) -> Self {
+        Self {
+            shown: endpoint.shown(),
+            way: match pool {
+                Some(pool) => Way::Pool(pool, endpoint),
+                None => Way::Endpoint(endpoint),
+            },
+        }
+    }
+
     /// The URL as it was written.
+    ///
+    /// # Errors
+    /// `Unsupported` for a server that was given in another way.
     #[cfg(feature = "queue-pg")]
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    pub(crate) fn url(&self) -> Result<&str> {
+        match &self.way {
+            Way::Url(url) => Ok(url),
+            #[cfg(feature = "pg-native")]
+            _ => Err(Error::new(ErrorKind::Unsupported, Op::Open).because(
+                "the queue on PostgreSQL takes a URL; endpoints and pools are for backend \"notify\"",
+            )),
+        }
     }
 }
 
@@ -85,6 +127,22 @@ impl Url {
     }
 }
 
+impl Url {
+    /// A URL for the connection that listens.
+    pub(crate) fn direct(text: &str) -> Result<Self> {
+        let url = Self::parse(text).map_err(|error| {
+            let detail = format!("direct_url: {}", error.detail().unwrap_or_default());
+            error.because(detail)
+        })?;
+        match url.0 {
+            Database::Postgres(_) => Ok(url),
+            _ => Err(Error::invalid_config(
+                "direct_url leads past a proxy to a PostgreSQL server; write postgres://user@host/database",
+            )),
+        }
+    }
+}
+
 fn not_compiled(database: &str) -> Error {
     Error::new(ErrorKind::NotCompiled, Op::Configure).because(format!(
         "this version has no backend for {database}; it serves {FORMS}"
@@ -101,7 +159,7 @@ fn postgres(text: &str, rest: &str) -> Result<Database> {
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
     Ok(Database::Postgres(Server {
-        url: text.to_owned(),
+        way: Way::Url(text.to_owned()),
         shown: format!("postgres://{place}"),
     }))
 }
@@ -177,20 +235,29 @@ mod tests {
 
     #[test]
     fn forms() {
-        let file = |path: &str| Database::SqliteFile(PathBuf::from(path));
-        for (url, database) in [
-            ("sqlite:app.db", file("app.db")),
-            ("sqlite://app.db", file("app.db")),
-            ("sqlite:///var/lib/app.db", file("/var/lib/app.db")),
-            ("sqlite:/var/lib/app.db", file("/var/lib/app.db")),
-            ("sqlite:a%20b%25.db", file("a b%.db")),
-            ("SQLITE:app.db", file("app.db")),
-            ("sqlite::memory:", Database::SqliteMemory),
-            ("sqlite:file::memory:", Database::SqliteMemory),
-            ("file::memory:", Database::SqliteMemory),
+        for (url, shown) in [
+            ("sqlite:app.db", "sqlite:app.db"),
+            ("sqlite://app.db", "sqlite:app.db"),
+            ("sqlite:///var/lib/app.db", "sqlite:/var/lib/app.db"),
+            ("sqlite:/var/lib/app.db", "sqlite:/var/lib/app.db"),
+            ("sqlite:a%20b%25.db", "sqlite:a b%.db"),
+            ("SQLITE:app.db", "sqlite:app.db"),
+            ("sqlite::memory:", "sqlite::memory:"),
+            ("sqlite:file::memory:", "sqlite::memory:"),
+            ("file::memory:", "sqlite::memory:"),
+            ("Postgresql://h/d", "postgres://h/d"),
         ] {
-            assert_eq!(Url::parse(url).unwrap().0, database, "{url}");
+            assert_eq!(format!("{:?}", Url::parse(url).unwrap()), shown, "{url}");
         }
+    }
+
+    #[test]
+    fn a_direct_url_leads_to_a_server() {
+        assert!(Url::direct("postgres://h/d").is_ok());
+        let error = Url::direct("sqlite:app.db").unwrap_err();
+        assert!(error.to_string().contains("postgres://"), "{error}");
+        let error = Url::direct("mysql://h/d").unwrap_err();
+        assert!(error.to_string().contains("direct_url: "), "{error}");
     }
 
     #[test]

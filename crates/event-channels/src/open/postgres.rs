@@ -11,7 +11,7 @@ use crate::config::{Database, EventsConfig};
 
 fn settings(config: &EventsConfig) -> Result<PostgresConfig> {
     let url = match config.database() {
-        Database::Postgres(server) => server.url(),
+        Database::Postgres(server) => server.url()?,
         _ => "",
     };
     let mut settings = PostgresConfig::new(url)?;

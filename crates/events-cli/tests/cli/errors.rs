@@ -58,11 +58,13 @@ fn usage_and_configuration_errors_are_2() {
         &["mysql", "sqlite:"],
     );
     fails(
-        &run(folder, &["--url", "postgres://u:canary@h/d", "stats"]),
+        &run(folder, &["--url", "oracle://u:canary@h/d", "stats"]),
         2,
-        &["PostgreSQL"],
+        &["Oracle"],
     );
-    let secret = run(folder, &["--url", "postgres://u:canary@h/d", "stats"]);
+    let prefer = ["--url", "postgres://u:canary@h/d?sslmode=prefer", "stats"];
+    fails(&run(folder, &prefer), 2, &["verify-full"]);
+    let secret = run(folder, &prefer);
     assert!(!String::from_utf8_lossy(&secret.stderr).contains("canary"));
     fails(
         &run(folder, &["--config", "none.toml", "stats"]),

@@ -95,33 +95,3 @@ pub async fn dead_letters_are_listed_requeued_and_purged(harness: Harness) -> Re
     assert_eq!(channel.stats("orders").await?.total().dead, 0);
     pass()
 }
-
-/// Health is a round trip that names backend and database.
-pub async fn health_names_the_database(harness: Harness) -> Result<Outcome> {
-    let channel = harness.open(|c| c).await?;
-    let health = channel.health().await?;
-    assert_eq!(health.backend, channel.backend_name());
-    assert!(!health.database.is_empty());
-    pass()
-}
-
-/// 5: after one publish and one ack the snapshot says one and one.
-pub async fn telemetry_counts_one_publish_and_one_ack(harness: Harness) -> Result<Outcome> {
-    let name = format!("telemetry_{}", event_channels::EventId::new());
-    let channel = harness.open(|c| c.name(&*name)).await?;
-    channel.publish("orders", 1).await?;
-    let mut events = channel.iter_events("orders").await?;
-    let message = next(&mut events).await;
-    let _ = channel.ack(&message).await?;
-    let everything = event_channels::telemetry_snapshot();
-    for values in [channel.telemetry_snapshot(), everything] {
-        for event in ["publish", "ack", "deliver"] {
-            assert_eq!(
-                values.get(&format!("{name}.events.{event}")),
-                Some(&1.0),
-                "{event}"
-            );
-        }
-    }
-    pass()
-}

@@ -6,8 +6,13 @@
 pub mod admin;
 pub mod blocking;
 pub mod close;
+pub mod figures;
 pub mod groups;
 pub mod lease;
 pub mod listen;
+pub mod options;
+pub mod polling;
 pub mod publish;
+pub mod retries;
 pub mod settle;
+pub mod transient;

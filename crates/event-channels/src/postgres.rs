@@ -1,0 +1,34 @@
+//! What only PostgreSQL has: endpoints with a TLS connector of your own, and pools.
+//!
+//! A URL is enough for most programs. To publish through a pool that you have already:
+//!
+//! ```no_run
+//! use event_channels::postgres::{Endpoint, Pool};
+//! use event_channels::{EventChannel, EventsConfig};
+//!
+//! # async fn example(pool: Pool) -> event_channels::Result<()> {
+//! let listen = Endpoint::parse("postgres://app@db.example.org/app")?;
+//! let channel = EventChannel::open(EventsConfig::from_pool(pool, listen)).await?;
+//! # Ok(()) }
+//! ```
+
+pub use events_pg_native::{Endpoint, Pool, TlsConnector, tokio_postgres};
+
+use crate::EventsConfig;
+use crate::config::{Database, Server};
+
+impl EventsConfig {
+    /// The defaults, for a PostgreSQL server that is reached as the endpoint says.
+    #[must_use]
+    pub fn from_endpoint(endpoint: Endpoint) -> Self {
+        Self::of(Database::Postgres(Server::at(endpoint, None)))
+    }
+
+    /// The defaults, for a PostgreSQL server that events are published to through a pool of the
+    /// application. LISTEN needs a connection of its own, which is made to `listen`; it must lead
+    /// to the same database, past any proxy that pools by transaction. The pool is not closed.
+    #[must_use]
+    pub fn from_pool(pool: Pool, listen: Endpoint) -> Self {
+        Self::of(Database::Postgres(Server::at(listen, Some(pool))))
+    }
+}

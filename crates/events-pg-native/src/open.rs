@@ -1,0 +1,102 @@
+//! Connects, checks what cannot be taken for granted, and starts the backend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use events_core::{Error, Meters, Op, Result};
+use tokio::runtime::Handle;
+
+use crate::NotifyBackend;
+use crate::backend::version;
+use crate::config::{NotifyConfig, Publish};
+use crate::connector::Connector;
+use crate::endpoint::Endpoint;
+use crate::error::BACKEND;
+use crate::handover::Handover;
+use crate::hub::Hub;
+use crate::publisher::Publisher;
+use crate::session::Heartbeat;
+
+/// How long a publish waits for a connection of our pool.
+const POOL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opens native notifications on PostgreSQL; its tasks and connections live on `runtime`.
+///
+/// It does one round trip through the pool, so a wrong login or an untrusted server is told here.
+/// The listening connection is made for the first subscription.
+///
+/// # Errors
+/// `InvalidConfig` for values that cannot work, `Auth`, `Tls`, `Permission`, `NotConfigured` or
+/// `Unavailable` for what the server or the way to it says, each with the way out.
+pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBackend> {
+    config.check().map_err(|error| error.in_backend(BACKEND))?;
+    let listen = Connector::new(config.listen.clone()).await?;
+    let (pool, connector) = match &config.publish {
+        Publish::Pool(pool) => (pool.clone(), None),
+        Publish::Endpoint(endpoint, size) => {
+            let connector = Connector::new(endpoint.clone()).await?;
+            (
+                make_pool(endpoint, connector.clone(), *size)?,
+                Some(connector),
+            )
+        }
+    };
+    let meters = Arc::new(Meters::new(Arc::clone(&config.telemetry), BACKEND));
+    let handover = Arc::new(Handover::default());
+    let publisher = Arc::new(Publisher::new(
+        pool.clone(),
+        runtime.clone(),
+        Arc::clone(&meters),
+        Arc::clone(&handover),
+    ));
+    let asking = Arc::clone(&publisher);
+    // On the runtime, to which the connection of the pool then belongs.
+    let asked = runtime.spawn(async move { version(&asking, Op::Open).await });
+    let asked = asked.await.unwrap_or_else(|_| {
+        Err(Error::new(events_core::ErrorKind::Closed, Op::Open).because("the runtime has ended"))
+    });
+    asked.map_err(|error| match &connector {
+        Some(connector) => connector.located(error),
+        None => error,
+    })?;
+    let heartbeat = Heartbeat {
+        interval: config.heartbeat_interval,
+        deadline: config.heartbeat_deadline,
+    };
+    let hub = Hub::start(
+        listen,
+        heartbeat,
+        Arc::clone(&publisher),
+        handover,
+        meters.of_backend(),
+        runtime,
+    );
+    Ok(NotifyBackend {
+        publisher,
+        hub,
+        meters,
+        runtime: runtime.clone(),
+        own_pool: connector.map(|_| pool),
+        config,
+    })
+}
+
+fn make_pool(endpoint: &Endpoint, connector: Connector, size: usize) -> Result<Pool> {
+    let patience = connector.patience();
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = Manager::from_connect((*endpoint.config).clone(), connector, recycling);
+    Pool::builder(manager)
+        .max_size(size)
+        .wait_timeout(Some(POOL_PATIENCE))
+        .create_timeout(Some(patience))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| {
+            Error::invalid_config("the pool cannot be made")
+                .caused_by(error)
+                .in_backend(BACKEND)
+        })
+}

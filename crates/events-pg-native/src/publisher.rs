@@ -1,0 +1,248 @@
+//! Sends events in the order in which they were published.
+//!
+//! A task that lives while there is work sends everything that waits as one statement, then what
+//! has come meanwhile. So one publisher waits for one round trip, and many share each.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool};
+use event_listener::Event;
+use events_core::telemetry::Count;
+use events_core::{ChannelName, Error, ErrorKind, EventId, Meters, Op, Result};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::error::{BACKEND, driver, pool};
+use crate::handover::Handover;
+use crate::sql::{Hidden, NOTIFY, NOTIFY_MANY};
+
+/// Events of this many jobs at most share a statement, unless one job alone has more.
+const STATEMENT_EVENTS: usize = 1_000;
+/// A statement that is not answered by then will not be.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An event, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) channel: ChannelName,
+    pub(crate) id: EventId,
+    pub(crate) text: Arc<str>,
+}
+
+/// The events of one call: sent together or not at all.
+struct Job {
+    events: Vec<Outgoing>,
+    asked: Instant,
+    answer: oneshot::Sender<Result<()>>,
+}
+
+pub(crate) struct Publisher {
+    pool: Pool,
+    runtime: Handle,
+    meters: Arc<Meters>,
+    handover: Arc<Handover>,
+    queue: Mutex<Queue>,
+    /// Rung when nothing is left to send.
+    idle: Event,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Whether a task takes care of the jobs.
+    served: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(
+        pool: Pool,
+        runtime: Handle,
+        meters: Arc<Meters>,
+        handover: Arc<Handover>,
+    ) -> Self {
+        Self {
+            pool,
+            runtime,
+            meters,
+            handover,
+            queue: Mutex::default(),
+            idle: Event::new(),
+        }
+    }
+
+    /// Queues events; what was queued is sent, whether anybody waits for the answer or not.
+    pub(crate) fn send(self: &Arc<Self>, events: Vec<Outgoing>) -> oneshot::Receiver<Result<()>> {
+        for event in &events {
+            self.handover.sending(&event.channel, event.id, &event.text);
+        }
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            events,
+            asked: Instant::now(),
+            answer,
+        };
+        let mut queue = self.queue.lock();
+        queue.jobs.push_back(job);
+        let served = std::mem::replace(&mut queue.served, true);
+        drop(queue);
+        if !served {
+            let service = Service {
+                publisher: Arc::clone(self),
+                finished: false,
+            };
+            self.runtime.spawn(service.run());
+        }
+        answered
+    }
+
+    /// Waits until everything that was queued is sent.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let idle = self.idle.listen();
+            if !self.queue.lock().served {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// A connection of the pool.
+    pub(crate) async fn connection(&self, op: Op) -> Result<Object> {
+        self.pool.get().await.map_err(|error| pool(op, error))
+    }
+
+    /// Jobs that can share a statement; `None` when there are none and the service ends.
+    fn next_jobs(&self) -> Option<Vec<Job>> {
+        let mut queue = self.queue.lock();
+        let mut jobs = Vec::new();
+        let mut events = 0;
+        while let Some(job) = queue.jobs.front() {
+            events += job.events.len();
+            if events > STATEMENT_EVENTS && !jobs.is_empty() {
+                break;
+            }
+            jobs.extend(queue.jobs.pop_front());
+        }
+        queue.served = !jobs.is_empty();
+        queue.served.then_some(jobs)
+    }
+
+    fn answer(&self, job: Job, outcome: Result<()>) {
+        let ids: Vec<_> = job.events.iter().map(|event| event.id).collect();
+        self.handover.sent(&ids, outcome.is_ok());
+        if outcome.is_ok() {
+            self.count(&job);
+        }
+        // Nobody may wait for it any more.
+        let _ = job.answer.send(outcome);
+    }
+
+    fn count(&self, job: &Job) {
+        let took = job.asked.elapsed();
+        let mut rest = &job.events[..];
+        while let Some(first) = rest.first() {
+            let others = rest.iter().position(|event| event.channel != first.channel);
+            let (same, more) = rest.split_at(others.unwrap_or(rest.len()));
+            let meter = self.meters.of(&first.channel);
+            meter.add(Count::PublishNative, same.len() as u64);
+            meter.publish_took(took);
+            meter.batch(same.len());
+            rest = more;
+        }
+    }
+}
+
+/// The task. Should it end before its work, as it does with its runtime, the next job starts
+/// another, and whoever waits is told.
+struct Service {
+    publisher: Arc<Publisher>,
+    finished: bool,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if !self.finished {
+            let mut queue = self.publisher.queue.lock();
+            queue.served = false;
+            queue.jobs.clear();
+        }
+        self.publisher.idle.notify(usize::MAX);
+    }
+}
+
+impl Service {
+    async fn run(mut self) {
+        while let Some(jobs) = self.publisher.next_jobs() {
+            match self.send(&jobs).await {
+                Ok(()) => {
+                    for job in jobs {
+                        self.publisher.answer(job, Ok(()));
+                    }
+                }
+                // The server refused them together, so it has taken none; it may mind only one.
+                Err(error) if jobs.len() > 1 && !error.is_retryable() => {
+                    for job in jobs {
+                        let outcome = self.send(std::slice::from_ref(&job)).await;
+                        self.publisher.answer(job, outcome);
+                    }
+                }
+                Err(error) => {
+                    for job in jobs {
+                        self.publisher.answer(job, Err(error.clone()));
+                    }
+                }
+            }
+        }
+        self.finished = true;
+    }
+
+    /// Sends the events of these jobs as one statement.
+    async fn send(&self, jobs: &[Job]) -> Result<()> {
+        let connection = self.publisher.connection(Op::Publish).await?;
+        let sending = send_on(&connection, jobs);
+        match tokio::time::timeout(PATIENCE, sending).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(driver(Op::Publish, error)),
+            Err(_) => {
+                // The statement may still run, so nobody else may have the connection.
+                drop(Object::take(connection));
+                Err(Error::new(ErrorKind::Timeout, Op::Publish)
+                    .because(format!(
+                        "the server did not answer within {PATIENCE:?}; the events may have been sent"
+                    ))
+                    .in_backend(BACKEND))
+            }
+        }
+    }
+}
+
+/// Without a prepared statement: a proxy may give each transaction another server connection.
+async fn send_on(client: &Client, jobs: &[Job]) -> std::result::Result<(), tokio_postgres::Error> {
+    let events = || jobs.iter().flat_map(|job| &job.events);
+    if let [Job { events, .. }] = jobs
+        && let [event] = &events[..]
+    {
+        let channel = Hidden(event.channel.as_str());
+        let text = Hidden(&*event.text);
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&channel, Type::TEXT), (&text, Type::TEXT)];
+        client.execute_typed(NOTIFY, &parameters).await?;
+        return Ok(());
+    }
+    let channels = Hidden(
+        events()
+            .map(|event| event.channel.as_str())
+            .collect::<Vec<_>>(),
+    );
+    let texts = Hidden(events().map(|event| &*event.text).collect::<Vec<_>>());
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&channels, Type::TEXT_ARRAY), (&texts, Type::TEXT_ARRAY)];
+    client.execute_typed(NOTIFY_MANY, &parameters).await?;
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Tests of the backend alone, on real servers.
+
+mod basics;
+mod support;
