@@ -107,7 +107,17 @@ impl Handling {
         let verdict = in_hand.span.in_scope(|| self.judge(&in_hand.span, outcome));
         let (event_id, receipt, until) = self.renewals.end(in_hand.key)?;
         self.control.handler_ended();
-        self.due(event_id, receipt, verdict?, until)
+        let due = verdict.and_then(|verdict| self.due(event_id, receipt, verdict, until));
+        match due {
+            Some(due) => Some(Due {
+                renewal: Some(in_hand.key),
+                ..due
+            }),
+            None => {
+                self.renewals.forget([in_hand.key]);
+                None
+            }
+        }
     }
 
     /// Handlers that are not waited for any longer: what they hold is given back.
@@ -142,6 +152,7 @@ impl Handling {
                 verdict,
             },
             until,
+            renewal: None,
         })
     }
 

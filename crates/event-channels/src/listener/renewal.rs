@@ -1,4 +1,4 @@
-//! Keeps the leases of events alive while their handlers run.
+//! Keeps the leases of events alive while their handlers run, and until their verdicts are recorded.
 //!
 //! One task for each listener, apart from its handlers, so that a handler which blocks its thread
 //! does not lose its event.
@@ -49,6 +49,8 @@ struct Hold {
     until: Instant,
     /// To be renewed then; `None` if never.
     due: Option<Instant>,
+    /// The handler ended; the verdict is on its way.
+    ended: bool,
 }
 
 impl Renewals {
@@ -77,6 +79,7 @@ impl Renewals {
             started,
             until: started + lease,
             due: renewed.then(|| started + lease / 3),
+            ended: false,
         };
         let mut state = self.lock();
         if state.cut {
@@ -98,18 +101,32 @@ impl Renewals {
     }
 
     /// A handler ended; answers what it held and until when. `None` if that was cut off.
+    ///
+    /// The lease is renewed until [`Renewals::forget`]: verdicts gather while the next handler
+    /// runs, however long that takes.
     pub(crate) fn end(&self, key: u64) -> Option<(EventId, Receipt, Instant)> {
-        let hold = self.lock().holds.remove(&key)?;
+        let mut state = self.lock();
+        let hold = state.holds.get_mut(&key)?;
+        hold.ended = true;
         Some((hold.event_id, hold.receipt, hold.until))
     }
 
-    /// Ends all renewals for good; answers what was held.
+    /// These verdicts are recorded, or given up.
+    pub(crate) fn forget(&self, keys: impl IntoIterator<Item = u64>) {
+        let mut state = self.lock();
+        for key in keys {
+            state.holds.remove(&key);
+        }
+    }
+
+    /// Ends all renewals for good; answers what running handlers hold.
     pub(crate) fn cut(&self) -> Vec<(EventId, Receipt)> {
         let mut state = self.lock();
         state.cut = true;
         let holds = std::mem::take(&mut state.holds);
         holds
             .into_values()
+            .filter(|hold| !hold.ended)
             .map(|hold| (hold.event_id, hold.receipt))
             .collect()
     }
@@ -164,7 +181,8 @@ impl Renewals {
         let mut state = self.lock();
         let mut due = Vec::new();
         for (key, hold) in &mut state.holds {
-            if self.at_most.is_some_and(|most| now >= hold.started + most) {
+            let overdue = |most| now >= hold.started + most;
+            if !hold.ended && self.at_most.is_some_and(overdue) {
                 hold.due = None;
             }
             if hold.due.is_some_and(|at| at <= now + hold.lease / 12) {
@@ -179,7 +197,7 @@ impl Renewals {
     fn renewed(&self, key: u64, asked_for: &Hold, asked: Instant, answer: Result<Settled>) {
         let mut state = self.lock();
         let Some(hold) = state.holds.get_mut(&key) else {
-            return; // the handler has ended meanwhile
+            return; // its verdict was recorded meanwhile
         };
         match answer {
             Ok(Settled::Recorded) => hold.until = asked + hold.lease,
@@ -187,7 +205,12 @@ impl Renewals {
             Ok(_) => hold.due = None,
             Err(error) if error.kind() == ErrorKind::HoldLost => {
                 hold.due = None;
+                // Once the handler has ended, the answer to its verdict tells.
+                let runs = !hold.ended;
                 drop(state);
+                if !runs {
+                    return;
+                }
                 tracing::warn!(
                     event_id = %asked_for.event_id,
                     "the event was claimed by another consumer while its handler runs; the handler goes on, but its verdict will not count"

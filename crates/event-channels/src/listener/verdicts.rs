@@ -15,6 +15,8 @@ use crate::shared::is_final;
 pub(crate) struct Due {
     pub(crate) settlement: Settlement,
     pub(crate) until: Instant,
+    /// Its lease is renewed under this key until it is recorded.
+    pub(crate) renewal: Option<u64>,
 }
 
 /// What is to be recorded, without saying how to wait for it.
@@ -64,6 +66,7 @@ impl Verdicts {
         let mut answers = answers;
         let now = Instant::now();
         let (mut settled, mut again) = (Vec::with_capacity(self.sent.len()), Vec::new());
+        let mut over = Vec::with_capacity(self.sent.len());
         // One report for each kind of failure, not one for each event.
         let mut lost: Vec<(usize, Error)> = Vec::new();
         for due in self.sent.drain(..) {
@@ -71,15 +74,22 @@ impl Verdicts {
             if is_final(&answer) {
                 settled.push((due.settlement.event_id, due.settlement.receipt));
             }
-            let Err(error) = answer else { continue };
+            let Err(error) = answer else {
+                over.extend(due.renewal);
+                continue;
+            };
             if error.is_retryable() && now < due.until {
                 again.push(due);
-            } else if let Some(same) = lost.iter_mut().find(|(_, e)| e.kind() == error.kind()) {
+                continue;
+            }
+            over.extend(due.renewal);
+            if let Some(same) = lost.iter_mut().find(|(_, e)| e.kind() == error.kind()) {
                 same.0 += 1;
             } else {
                 lost.push((1, error));
             }
         }
+        self.handling.renewals.forget(over);
         self.handling.shared.held.settled(settled);
         for (count, error) in lost {
             self.handling.lost(count, &error);
@@ -101,8 +111,10 @@ impl Verdicts {
                 .because("the database did not answer before the listener had to end");
             self.handling.lost(left, &error);
         }
-        self.queued.clear();
-        self.sent.clear();
+        let given_up = self.queued.drain(..).chain(self.sent.drain(..));
+        self.handling
+            .renewals
+            .forget(given_up.filter_map(|due| due.renewal));
     }
 }
 

@@ -308,3 +308,30 @@ fn a_session_settles_each_event_before_the_next() {
         assert_eq!(channel.stats("orders").unwrap().total().acked, 64);
     }
 }
+
+/// Verdicts of quick handlers gather while the next handler runs, and their leases are kept.
+#[test]
+fn a_handled_event_is_not_repeated_while_the_next_handler_is_slow() {
+    let lease = Duration::from_millis(300);
+    let (channel, _runtime) = channel_with(QueueConfig { lease, ..config() });
+    let two = (0..2).map(|n| NewEvent::new("orders", n));
+    channel.publish_many(two).unwrap();
+    let (done, wait) = mpsc::channel();
+    let options = ListenOptions::new().prefetch(2);
+    let listener = channel
+        .listen("orders", options, move |message: EventMessage| {
+            if message.payload == 1 {
+                thread::sleep(lease * 3); // the slow work
+            }
+            done.send(message.payload)?;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(wait.recv_timeout(PATIENCE).unwrap(), 0);
+    let mut others = channel.iter_events("orders").unwrap();
+    let repeated = others.next_timeout(lease * 2);
+    assert!(repeated.is_none(), "{repeated:?}");
+    assert_eq!(wait.recv_timeout(PATIENCE).unwrap(), 1);
+    listener.stop().unwrap();
+    assert_eq!(channel.stats("orders").unwrap().total().acked, 2);
+}
