@@ -1,6 +1,7 @@
 //! The connection, and how a batch of jobs becomes one transaction on it.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -196,7 +197,7 @@ impl Database {
             return match committed {
                 Ok(()) => {
                     failpoint!("after_commit");
-                    self.ringer.ring(&self.rings);
+                    self.wake();
                     failpoint!("after_wake");
                     jobs.into_iter().for_each(|job| job.finish(Ok(()), writer));
                 }
@@ -216,6 +217,14 @@ impl Database {
         }
         jobs.into_iter()
             .for_each(|job| self.commit_all(vec![job], writer));
+    }
+
+    /// Wakes whoever the commit is for. A waker that panics must not take the answers with it.
+    fn wake(&self) {
+        let ring = AssertUnwindSafe(|| self.ringer.ring(&self.rings));
+        if catch_unwind(ring).is_err() {
+            tracing::error!("the waker of a consumer panicked; the event is stored");
+        }
     }
 
     fn begin(&mut self, jobs: &[Box<dyn Job>]) -> Result<()> {

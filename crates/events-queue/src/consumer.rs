@@ -28,8 +28,6 @@ pub(crate) struct Consumer<S: QueueStore> {
     pub(crate) closer: Closer,
     poll_interval: Duration,
     size: PrefetchSize,
-    /// The last claim brought all that was asked for, so asking ahead is worth it.
-    more: bool,
     alone: Option<HoldToken>,
     idle: Option<(Mark, Duration)>,
     failures: u32,
@@ -67,7 +65,6 @@ impl<S: QueueStore> Consumer<S> {
             queue,
             buffer,
             closer,
-            more: false,
             alone: None,
             idle: None,
             failures: 0,
@@ -113,32 +110,15 @@ impl<S: QueueStore> Consumer<S> {
     pub(crate) fn claim(&mut self) -> (Mark, Asked, Pending<Claimed>) {
         self.size.drained(Instant::now());
         let mark = self.queue.bell.listen();
-        let (asked, claim) = self.start_claim(self.size.get(), true);
+        let (asked, claim) = self.start_claim(self.size.get());
         (mark, asked, claim)
     }
 
-    /// Starts the next claim while events are left, if that is worth it.
-    pub(crate) fn claim_ahead(&mut self) -> Option<(Asked, Pending<Claimed>)> {
-        if !self.more || self.alone.is_some() {
-            return None;
-        }
-        let left = self.buffer.lock().len();
-        if left > self.size.get() / 2 {
-            return None;
-        }
-        self.size.drained(Instant::now());
-        let (asked, mut claim) =
-            self.start_claim(self.size.get() - left.min(self.size.get() - 1), false);
-        claim.start();
-        Some((asked, claim))
-    }
-
-    fn start_claim(&mut self, limit: usize, suspects: bool) -> (Asked, Pending<Claimed>) {
-        self.more = false;
+    fn start_claim(&mut self, limit: usize) -> (Asked, Pending<Claimed>) {
         let claim = Claim {
             queue_id: self.queue.id,
             limit,
-            suspects,
+            suspects: true,
             lease: self.engine.config.lease,
             max_attempts: self.engine.config.max_attempts,
         };
@@ -163,7 +143,7 @@ impl<S: QueueStore> Consumer<S> {
     /// Takes in the answer of a claim; an error is for the consumer to see.
     pub(crate) fn claimed(
         &mut self,
-        mark: Option<Mark>,
+        mark: Mark,
         asked: Asked,
         answer: Result<Claimed>,
     ) -> Result<()> {
@@ -174,15 +154,13 @@ impl<S: QueueStore> Consumer<S> {
         meter.add(Count::Dead, claimed.dead as u64);
         meter.add(Count::Expired, claimed.expired as u64);
         if claimed.rows.is_empty() {
-            if let Some(mark) = mark {
-                let due = claimed.next_due.unwrap_or(Duration::MAX);
-                // A millisecond more, so that what is due then is due by the database's clock.
-                self.idle = Some((
-                    mark,
-                    self.poll_interval
-                        .min(due.saturating_add(Duration::from_millis(1))),
-                ));
-            }
+            let due = claimed.next_due.unwrap_or(Duration::MAX);
+            // A millisecond more, so that what is due then is due by the database's clock.
+            self.idle = Some((
+                mark,
+                self.poll_interval
+                    .min(due.saturating_add(Duration::from_millis(1))),
+            ));
             return Ok(());
         }
         let until = asked.at + self.engine.config.lease;
@@ -190,11 +168,12 @@ impl<S: QueueStore> Consumer<S> {
             let token = claimed.rows[0].token;
             self.engine.alone.insert(token, until);
             self.alone = Some(token);
-        } else if claimed.rows.len() >= asked.limit {
-            self.more = true;
+        }
+        let full = claimed.rows.len() >= asked.limit;
+        if full && !claimed.alone {
             self.size.filled(Instant::now());
         }
-        if claimed.alone || self.more {
+        if claimed.alone || full {
             // One wake may have stood for several events: pass it on to the next idle consumer.
             self.queue.bell.notify(1);
         }

@@ -19,7 +19,7 @@ use crate::{Claimed, Outcome, QueueStore};
 #[derive(Debug)]
 pub(crate) struct ConsumerStream<S: QueueStore> {
     // Dropped before the consumer, which may be the last to hold the store.
-    claim: Option<(Option<Mark>, Asked, Pending<Claimed>)>,
+    claim: Option<(Mark, Asked, Pending<Claimed>)>,
     renewal: Option<(HoldToken, Instant, Pending<Vec<Outcome>>)>,
     consumer: Consumer<S>,
     wait: Option<(EventListener, Pin<Box<Sleep>>)>,
@@ -57,12 +57,14 @@ impl<S: QueueStore> ConsumerStream<S> {
             self.renewal = None;
             self.consumer.renewed(token, asked, answer)?;
         }
-        if let Some((mark, asked, claim)) = &mut self.claim
-            && let Poll::Ready(answer) = Pin::new(claim).poll(cx)
-        {
-            let (mark, asked) = (mark.take(), *asked);
-            self.claim = None;
-            self.consumer.claimed(mark, asked, answer)?;
+        if let Some((mark, asked, mut claim)) = self.claim.take() {
+            match Pin::new(&mut claim).poll(cx) {
+                Poll::Ready(answer) => self.consumer.claimed(mark, asked, answer)?,
+                Poll::Pending => {
+                    self.claim = Some((mark, asked, claim));
+                    return Poll::Pending;
+                }
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -75,15 +77,7 @@ impl<S: QueueStore> ConsumerStream<S> {
                 Poll::Ready(Ok(())) => {}
             }
             match self.consumer.next_step() {
-                Step::Event(message) => {
-                    if self.claim.is_none() {
-                        self.claim = self
-                            .consumer
-                            .claim_ahead()
-                            .map(|(asked, claim)| (None, asked, claim));
-                    }
-                    return Poll::Ready(Some(Ok(message)));
-                }
+                Step::Event(message) => return Poll::Ready(Some(Ok(message))),
                 Step::Ended => return self.end(),
                 Step::Wait(listener, at_most) => {
                     let deadline = TokioInstant::now() + at_most.min(Duration::from_secs(3600));
@@ -93,11 +87,7 @@ impl<S: QueueStore> ConsumerStream<S> {
                     let renewal = self.consumer.renewal(token, id);
                     self.renewal = Some((token, Instant::now(), renewal));
                 }
-                Step::Claim if self.claim.is_some() => return Poll::Pending,
-                Step::Claim => {
-                    let (mark, asked, claim) = self.consumer.claim();
-                    self.claim = Some((Some(mark), asked, claim));
-                }
+                Step::Claim => self.claim = Some(self.consumer.claim()),
             }
         }
     }
@@ -175,10 +165,7 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
                         return Next::Event(Err(error));
                     }
                 }
-                Step::Claim => {
-                    let (mark, asked, claim) = self.consumer.claim();
-                    self.claim = Some((Some(mark), asked, claim));
-                }
+                Step::Claim => self.claim = Some(self.consumer.claim()),
             }
         }
     }
