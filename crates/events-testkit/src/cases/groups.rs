@@ -26,7 +26,7 @@ pub async fn each_group_gets_every_event_and_members_compete(harness: Harness) -
     let mut billed = Vec::new();
     let [one, other] = &mut billing;
     for _ in 0..10 {
-        // Each claims ahead, so nobody can say which of them gets the last ones.
+        // Whichever holds it: a claim that one has begun keeps its event from the other.
         let message = tokio::select! {
             message = next(one) => message,
             message = next(other) => message,
