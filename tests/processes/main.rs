@@ -7,8 +7,10 @@ mod crowd;
 mod hostile;
 mod kill;
 mod many;
+mod migrate;
 #[path = "../worker/order.rs"]
 mod order;
 mod poison;
+mod reader;
 mod replaced;
 mod run;

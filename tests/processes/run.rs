@@ -13,7 +13,7 @@ use events_testkit::sqlite::rows_at_rest;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::order::{CHANNEL, Consume, Hostile, Order, Publish, Work};
+use crate::order::{CHANNEL, Consume, Hostile, Migrate, Order, Publish, Work};
 
 /// What workers are configured with, unless a test says otherwise.
 pub(crate) const OPTIONS: &str = "poll_interval = 0.02";
@@ -176,6 +176,12 @@ impl Work {
 impl Hostile {
     pub(crate) fn start(self, name: &str) -> Process {
         Process::start(name, &mut worker(&Order::Hostile(self)))
+    }
+}
+
+impl Migrate {
+    pub(crate) fn start(self) -> Process {
+        Process::start("migrator", &mut worker(&Order::Migrate(self)))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod blocking;
 mod hostile;
+mod migrate;
 mod order;
 mod steps;
 mod tasks;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let done = match order {
         Order::Work(work) if work.blocking => blocking::run(&work, &stop),
         Order::Work(work) => tasks::run(&work, &stop),
+        Order::Migrate(order) => migrate::run(&order, &stop),
         Order::Hostile(hostile) => {
             hostile::run(&hostile, &stop);
             Ok(())

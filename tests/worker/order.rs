@@ -12,6 +12,8 @@ pub(crate) enum Order {
     Work(Work),
     /// Hold a lock of the database, against everybody.
     Hostile(Hostile),
+    /// Make the tables, or drop them.
+    Migrate(Migrate),
 }
 
 /// Publishing and consuming.
@@ -66,6 +68,16 @@ pub(crate) struct Hostile {
     pub(crate) pause: Duration,
     /// How often the lock is taken.
     pub(crate) times: u32,
+}
+
+/// A migration. Says `ready`, and begins when standard input is closed; then `migrated` with how
+/// many migrations it ran.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Migrate {
+    /// The database.
+    pub(crate) url: String,
+    /// Whether the tables are dropped.
+    pub(crate) down: bool,
 }
 
 /// The channel of all orders.
