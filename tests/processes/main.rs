@@ -14,3 +14,4 @@ mod poison;
 mod reader;
 mod replaced;
 mod run;
+mod stopped;

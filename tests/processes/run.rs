@@ -154,9 +154,15 @@ impl Work {
     pub(crate) fn consumes(mut self, consumers: usize, listen: bool) -> Self {
         let order = Consume {
             listen,
+            takes: Duration::ZERO,
             nack_each: 0,
         };
         self.consume.extend(std::iter::repeat_n(order, consumers));
+        self
+    }
+
+    pub(crate) fn handling_for(mut self, time: Duration) -> Self {
+        self.consume.iter_mut().for_each(|order| order.takes = time);
         self
     }
 

@@ -79,6 +79,7 @@ fn consume(worker: Worker, number: u32, order: &Consume) -> Result<()> {
             None => break,
             Some(Ok(message)) => {
                 die_of(&message);
+                thread::sleep(order.takes);
                 settle(&channel, &recorder, held, &message, order.nacks(n))?;
                 first.say("received");
             }

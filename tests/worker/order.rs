@@ -52,6 +52,9 @@ pub(crate) struct Publish {
 pub(crate) struct Consume {
     /// As a listener whose handler settles, instead of as a stream.
     pub(crate) listen: bool,
+    /// Between the delivery and the verdict.
+    #[serde(default)]
+    pub(crate) takes: Duration,
     /// Every so many-th event is nacked; 0 is none.
     pub(crate) nack_each: u64,
 }

@@ -84,6 +84,9 @@ async fn consume(worker: Worker, number: u32, order: Consume) -> Result<()> {
             None => break,
             Some(Ok(message)) => {
                 die_of(&message);
+                if !order.takes.is_zero() {
+                    tokio::time::sleep(order.takes).await;
+                }
                 settle(&channel, &recorder, held, &message, order.nacks(n)).await?;
                 first.say("received");
             }

@@ -128,8 +128,28 @@ impl Process {
     /// # Panics
     /// When the system refuses.
     pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Makes it stand still.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on where it stood still.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn go_on(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("process ids are small");
-        kill(Pid::from_raw(id), Signal::SIGTERM).expect("a child can be signalled");
+        kill(Pid::from_raw(id), signal).expect("a child can be signalled");
     }
 
     /// Closes its input and waits for its end.
