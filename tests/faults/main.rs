@@ -2,6 +2,7 @@
 
 mod cancellation;
 mod failpoints;
+mod io_errors;
 mod model;
 mod peer;
 mod upkeep;

@@ -33,6 +33,17 @@ pub(crate) struct Answers {
     pub(crate) done: bool,
 }
 
+impl Answers {
+    /// The kinds of the errors.
+    pub(crate) fn errors(&self) -> Vec<&str> {
+        let errors = self
+            .others
+            .iter()
+            .filter_map(|line| line.strip_prefix("err "));
+        errors.filter_map(|text| text.split(' ').next()).collect()
+    }
+}
+
 impl Peer {
     /// Starts a peer on a file, or a program that runs the peer it is given.
     pub(crate) fn start(file: &Path, options: &str) -> Self {
@@ -113,6 +124,12 @@ impl Peer {
                 _ => answers.others.push(line),
             }
         }
+    }
+
+    /// Closes its input and waits until it has ended.
+    pub(crate) fn end(&mut self) {
+        drop(self.commands.take());
+        self.child.wait().unwrap();
     }
 }
 
