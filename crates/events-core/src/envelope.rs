@@ -50,7 +50,7 @@ impl NotifyEnvelope {
         Err(Error::invalid_input(
             Op::Publish,
             format!(
-                "the notification would be {} bytes, PostgreSQL carries {MAX_NOTIFY_BYTES}; check with measure_notify_payload or fits_notify_payload, send a reference, set spill_table, or use a queue backend",
+                "the notification would be {} bytes, PostgreSQL carries {MAX_NOTIFY_BYTES}; check with measure_notify_payload or fits_notify_payload, send a reference, or use a queue backend",
                 text.len()
             ),
         ))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use events_core::telemetry::Telemetry;
-use events_core::{Backend, Result};
+use events_core::{Backend, Error, ErrorKind, Op, Result};
 use events_pg_native::{Endpoint, NotifyConfig, Publish};
 use tokio::runtime::Handle;
 
@@ -14,6 +14,11 @@ pub(super) async fn open(
     server: &Server,
     runtime: &Handle,
 ) -> Result<Arc<dyn Backend>> {
+    if config.spill_table.is_some() {
+        return Err(Error::new(ErrorKind::Unsupported, Op::Open).because(
+            "spill_table is not part of this version; leave it out, and send a reference to what a notification cannot carry or use backend = \"poll_queue\"",
+        ));
+    }
     let mut settings = match &server.way {
         Way::Pool(pool, listen) => NotifyConfig::from_pool(pool.clone(), listen.clone()),
         _ => {
