@@ -235,7 +235,7 @@ pub const OPTIONS: &[OptionDoc] = &[
         "spill_table",
         "*unset*",
         "PostgreSQL",
-        "Table for payloads that a notification cannot carry.",
+        "Reserved for payloads that a notification cannot carry; an error with `notify` in this version.",
     ),
 ];
 
