@@ -23,7 +23,7 @@ pub(super) fn comparisons() -> Vec<Comparison> {
 
 fn comparison(setting: Setting) -> Comparison {
     let others = match setting.api {
-        // The library claims ahead, so the limit that counts does as well.
+        // The library prefetches, so the limit that counts claims in batches as well.
         Api::Blocking => vec![
             Other {
                 subject: raw(setting, RAW_BATCH, "raw claim 100, ack 1"),
