@@ -74,7 +74,16 @@ impl Suite {
 pub(crate) enum Role {
     /// Listens until its standard input ends, then prints what it was given
     #[command(hide = true)]
-    Consume { url: String, api: Api },
+    Consume(Consume),
+}
+
+/// How a consumer of its own reaches the tables.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Consume {
+    pub(crate) url: String,
+    pub(crate) api: Api,
+    /// More options, as lines of a configuration file
+    pub(crate) options: String,
 }
 
 impl Args {

@@ -108,6 +108,8 @@ impl fmt::Display for Bound {
 /// Under which conditions a subject is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setting {
+    /// The backend by its name in the options.
+    pub(crate) backend: &'static str,
     pub(crate) api: Api,
     pub(crate) durability: Durability,
     pub(crate) retention: Duration,
@@ -123,6 +125,7 @@ impl Default for Setting {
     /// As a user gets it who changes nothing.
     fn default() -> Self {
         Self {
+            backend: "poll_queue",
             api: Api::Async,
             durability: Durability::Power,
             retention: Duration::from_secs(86_400),

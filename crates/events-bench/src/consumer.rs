@@ -7,11 +7,13 @@ use std::io::{self, BufRead as _, BufWriter, Read as _, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use event_channels::{EventChannel, EventMessage, ListenOptions, blocking};
+use event_channels::{EventChannel, EventMessage, EventsConfig, ListenOptions, blocking};
 
+use crate::args::Consume;
 use crate::case::{Api, Result};
 use crate::payload::{read_value, since};
-use crate::sqlite::{CHANNEL, block_on};
+use crate::place::CHANNEL;
+use crate::runtime::block_on;
 
 pub(crate) const READY: &str = "ready";
 pub(crate) const START: &str = "start";
@@ -20,14 +22,15 @@ pub(crate) const LISTENING: &str = "listening";
 type Arrivals = Arc<Mutex<Vec<(usize, Duration)>>>;
 
 /// Consumes until the standard input ends.
-pub(crate) fn consume(url: &str, api: Api) -> Result<()> {
+pub(crate) fn consume(asked: &Consume) -> Result<()> {
+    let config = EventsConfig::new(&asked.url)?.with_toml_str(&asked.options)?;
     let arrivals = Arrivals::default();
-    match api {
+    match asked.api {
         Api::Async => {
-            let (url, arrivals) = (url.to_owned(), Arc::clone(&arrivals));
-            block_on(async move { consume_async(&url, arrivals).await })?;
+            let arrivals = Arc::clone(&arrivals);
+            block_on(async move { consume_async(config, arrivals).await })?;
         }
-        Api::Blocking => consume_blocking(url, &arrivals)?,
+        Api::Blocking => consume_blocking(config, &arrivals)?,
     }
     let mut out = BufWriter::new(io::stdout().lock());
     for (number, after) in arrivals.lock().expect("no handler panicked").iter() {
@@ -36,8 +39,8 @@ pub(crate) fn consume(url: &str, api: Api) -> Result<()> {
     Ok(out.flush()?)
 }
 
-async fn consume_async(url: &str, arrivals: Arrivals) -> Result<()> {
-    let channel = EventChannel::open(url).await?;
+async fn consume_async(config: EventsConfig, arrivals: Arrivals) -> Result<()> {
+    let channel = EventChannel::open(config).await?;
     say(READY)?;
     on_a_thread(read_line).await?;
     let handler = move |message| {
@@ -53,8 +56,8 @@ async fn consume_async(url: &str, arrivals: Arrivals) -> Result<()> {
     Ok(())
 }
 
-fn consume_blocking(url: &str, arrivals: &Arrivals) -> Result<()> {
-    let channel = blocking::EventChannel::open(url)?;
+fn consume_blocking(config: EventsConfig, arrivals: &Arrivals) -> Result<()> {
+    let channel = blocking::EventChannel::open(config)?;
     say(READY)?;
     read_line()?;
     let arrivals = Arc::clone(arrivals);

@@ -7,10 +7,13 @@ mod args;
 mod case;
 mod consumer;
 mod measured;
+mod ours;
 mod payload;
+mod place;
 mod process;
 mod report;
 mod run;
+mod runtime;
 mod sqlite;
 
 use std::io::Write as _;
@@ -23,7 +26,7 @@ use args::{Args, Role};
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.role {
-        Some(Role::Consume { url, api }) => consumer::consume(url, *api),
+        Some(Role::Consume(asked)) => consumer::consume(asked),
         None => run::run(&args, &mut std::io::stdout()),
     };
     match done {

@@ -5,8 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::case::{Api, Result};
+use crate::case::{Result, Setting};
 use crate::consumer::{LISTENING, READY, START};
+use crate::place::Place;
 
 /// A process that listens to the channel; killed when this is dropped.
 pub(crate) struct Consumer {
@@ -24,9 +25,14 @@ pub(crate) struct Arrival {
 
 impl Consumer {
     /// Starts one and waits until it has opened the database.
-    pub(crate) fn open(url: &str, api: Api) -> Result<Self> {
+    pub(crate) fn open(place: &impl Place, setting: &Setting) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["consume", url, api.name()])
+            .args([
+                "consume",
+                &place.url(),
+                setting.api.name(),
+                &place.options(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

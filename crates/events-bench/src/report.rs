@@ -7,9 +7,6 @@ use serde_json::{Value, json};
 use crate::case::{Bound, Comparison, Metric, Other, Result, Setting, Subject};
 use crate::measured::{Measured, median};
 
-/// The one backend so far; every line names it.
-const BACKEND: &str = "poll_queue";
-
 /// Writes figures as they come.
 pub(crate) struct Report<'a> {
     json: bool,
@@ -168,7 +165,7 @@ impl<'a> Report<'a> {
 }
 
 fn with_setting(mut line: Value, setting: &Setting) -> Value {
-    line["backend"] = BACKEND.into();
+    line["backend"] = setting.backend.into();
     line["durability"] = setting.durability_name().into();
     line["api"] = setting.api.name().into();
     line["retention"] = setting.retention.as_secs().into();

@@ -5,12 +5,12 @@ use std::time::Instant;
 use event_channels::{IterOptions, NewEvent, blocking};
 
 use super::file::{File, State};
-use super::raw::CHANNEL;
 use crate::case::{
     Api, Bound, Comparison, Effort, Metric, OURS, Other, Result, Rule, Setting, Subject,
 };
 use crate::measured::{Measured, Tally};
 use crate::payload::{Payloads, read_value};
+use crate::place::{CHANNEL, Place as _};
 
 const FEW: usize = 1_000;
 const MANY: usize = 1_000_000;
@@ -51,7 +51,7 @@ fn claims(state: State, rows: usize, peer: &'static str) -> Subject {
         setting,
         measure: Box::new(move |effort| {
             if filled.is_none() {
-                let file = File::new(effort)?;
+                let file = File::make(effort)?;
                 file.fill_state(effort.events(rows, FEW.min(rows) / 10), state)?;
                 filled = Some(file);
             }

@@ -1,19 +1,18 @@
 //! One event at a time: the next is asked for when the acknowledgement of the last is committed.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use event_channels::{Durability, EventChannel, blocking};
+use event_channels::Durability;
 
 use super::drain::RAW_BATCH;
 use super::file::File;
-use super::handled::Handled;
 use super::hop::Hop;
-use super::raw::{CHANNEL, Raw, connect};
-use super::runtime::block_on;
-use crate::case::{
-    Api, Bound, Comparison, Effort, Metric, OURS, Other, Result, Rule, SMALL, Setting, Subject,
-};
+use super::raw::{Raw, connect};
+use crate::case::{Api, Bound, Comparison, Metric, Other, Rule, SMALL, Setting, Subject};
 use crate::measured::{Measured, Tally};
+use crate::ours::drain_strict::{events, ours};
+use crate::place::Place as _;
+use crate::runtime::block_on;
 
 const CASE: &str = "drain_strict";
 
@@ -43,66 +42,10 @@ fn comparison(setting: Setting) -> Comparison {
         case: CASE,
         by: Metric::PerSecond,
         standard: setting.payload_bytes == SMALL && !setting.retention.is_zero(),
-        ours: ours(setting),
+        ours: ours::<File>(setting),
         bounds: Vec::new(),
         others,
     }
-}
-
-fn events(effort: &Effort) -> usize {
-    effort.events(5_000, 1)
-}
-
-fn ours(setting: Setting) -> Subject {
-    Subject {
-        peer: OURS,
-        setting,
-        measure: Box::new(move |effort| {
-            let file = File::new(effort)?;
-            let events = events(effort);
-            file.fill(events, setting.payload_bytes)?;
-            let config = file.config(&setting)?;
-            let (took, handled) = match setting.api {
-                Api::Blocking => {
-                    let channel = blocking::EventChannel::open(config)?;
-                    let drained = one_by_one(&channel, events)?;
-                    channel.shutdown()?;
-                    drained
-                }
-                Api::Async => block_on(async move {
-                    let channel = EventChannel::open(config).await?;
-                    let drained = one_by_one_async(&channel, events).await?;
-                    channel.shutdown().await?;
-                    Ok(drained)
-                })?,
-            };
-            file.check_all_acked()?;
-            Ok(Measured::of(events, took).counted(&handled.tally))
-        }),
-    }
-}
-
-fn one_by_one(channel: &blocking::EventChannel, events: usize) -> Result<(Duration, Handled)> {
-    let handled = Handled::new(events);
-    let begun = Instant::now();
-    for message in channel.iter_events(CHANNEL)?.take(events) {
-        let message = message?;
-        handled.note(&message);
-        channel.ack(&message)?;
-    }
-    Ok((begun.elapsed(), handled))
-}
-
-async fn one_by_one_async(channel: &EventChannel, events: usize) -> Result<(Duration, Handled)> {
-    let handled = Handled::new(events);
-    let begun = Instant::now();
-    let mut stream = channel.iter_events(CHANNEL).await?;
-    for _ in 0..events {
-        let message = stream.next().await.ok_or("the stream ended")??;
-        handled.note(&message);
-        channel.ack(&message).await?;
-    }
-    Ok((begun.elapsed(), handled))
 }
 
 fn raw(setting: Setting, batch: i64, peer: &'static str) -> Subject {
@@ -110,7 +53,7 @@ fn raw(setting: Setting, batch: i64, peer: &'static str) -> Subject {
         peer,
         setting,
         measure: Box::new(move |effort| {
-            let file = File::new(effort)?;
+            let file = File::make(effort)?;
             let events = events(effort);
             file.fill(events, setting.payload_bytes)?;
             let connection = connect(&file.path(), Durability::Process)?;
@@ -142,7 +85,7 @@ fn hop(setting: Setting) -> Subject {
         peer: "bare hop",
         setting,
         measure: Box::new(move |effort| {
-            let file = File::new(effort)?;
+            let file = File::make(effort)?;
             let events = events(effort);
             file.fill(events, setting.payload_bytes)?;
             let hop = Hop::start(&file.path(), Durability::Process, setting.retention);

@@ -9,10 +9,11 @@ use rusqlite::params;
 use tempfile::TempDir;
 
 use super::raw::{self, Raw, now_micros};
-use super::runtime::block_on;
 use crate::case::{Effort, Result, Setting};
 use crate::measured::Tally;
 use crate::payload::{Payloads, read};
+use crate::place::Place;
+use crate::runtime::block_on;
 
 const PAYLOADS: &str = include_str!("sql/payloads.sql");
 const FILL: &str = include_str!("sql/fill.sql");
@@ -39,9 +40,8 @@ pub(crate) enum State {
     Acked,
 }
 
-impl File {
-    /// Tables made by our migration, with the default group registered.
-    pub(crate) fn new(effort: &Effort) -> Result<Self> {
+impl Place for File {
+    fn make(effort: &Effort) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("events-bench-")
             .tempdir_in(&effort.folder)?;
@@ -52,24 +52,18 @@ impl File {
         Ok(file)
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("bench.db")
-    }
-
-    pub(crate) fn url(&self) -> String {
+    fn url(&self) -> String {
         format!("sqlite:{}", self.path().display())
     }
 
-    /// What the library is opened with.
-    pub(crate) fn config(&self, setting: &Setting) -> Result<EventsConfig> {
+    fn config(&self, setting: &Setting) -> Result<EventsConfig> {
         let config = EventsConfig::new(self.url())?
             .durability(setting.durability)
             .retention(setting.retention);
         Ok(config)
     }
 
-    /// Stores numbered events, ready to be claimed.
-    pub(crate) fn fill(&self, events: usize, payload_bytes: usize) -> Result<()> {
+    fn fill(&self, events: usize, payload_bytes: usize) -> Result<()> {
         let connection = raw::connect(&self.path(), Durability::Process)?;
         let payloads = Payloads::of(payload_bytes);
         let mut raw = Raw::prepare(&connection)?;
@@ -78,6 +72,50 @@ impl File {
             raw.insert_all(numbers.map(|number| payloads.text(number)))?;
         }
         Ok(())
+    }
+
+    fn stored(&self, events: usize) -> Result<Tally> {
+        let connection = raw::connect(&self.path(), Durability::Process)?;
+        let tally = Tally::new(events);
+        let mut statement = connection.prepare(PAYLOADS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let text = row.get_ref(0)?.as_str()?;
+            let (number, _) = read(text).ok_or("a payload without a number")?;
+            tally.note(number);
+        }
+        Ok(tally)
+    }
+
+    fn check_all_acked(&self) -> Result<()> {
+        let connection = raw::connect(&self.path(), Durability::Process)?;
+        let queue_id = raw::register(&connection)?;
+        let left: i64 = connection.query_row(UNFINISHED, [queue_id], |row| row.get(0))?;
+        if left == 0 {
+            Ok(())
+        } else {
+            Err(format!("{left} events were not acknowledged").into())
+        }
+    }
+
+    fn wait_until_acked(&self) -> Result<()> {
+        let connection = raw::connect(&self.path(), Durability::Process)?;
+        let queue_id = raw::register(&connection)?;
+        let mut left = connection.prepare(ANYTHING_LEFT)?;
+        let begun = Instant::now();
+        while left.query_row([queue_id], |row| row.get(0))? {
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("events were left after {PATIENCE:?}").into());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+}
+
+impl File {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("bench.db")
     }
 
     /// Stores rows of one state, which no case takes out of it.
@@ -100,46 +138,5 @@ impl File {
         } else {
             Err("the write-ahead log could not be emptied".into())
         }
-    }
-
-    /// Counts what stands in the table by the number in each payload.
-    pub(crate) fn stored(&self, events: usize) -> Result<Tally> {
-        let connection = raw::connect(&self.path(), Durability::Process)?;
-        let tally = Tally::new(events);
-        let mut statement = connection.prepare(PAYLOADS)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let text = row.get_ref(0)?.as_str()?;
-            let (number, _) = read(text).ok_or("a payload without a number")?;
-            tally.note(number);
-        }
-        Ok(tally)
-    }
-
-    /// Fails unless every event was acknowledged.
-    pub(crate) fn check_all_acked(&self) -> Result<()> {
-        let connection = raw::connect(&self.path(), Durability::Process)?;
-        let queue_id = raw::register(&connection)?;
-        let left: i64 = connection.query_row(UNFINISHED, [queue_id], |row| row.get(0))?;
-        if left == 0 {
-            Ok(())
-        } else {
-            Err(format!("{left} events were not acknowledged").into())
-        }
-    }
-
-    /// Looks every two milliseconds whether an event is left that nobody has acknowledged.
-    pub(crate) fn wait_until_acked(&self) -> Result<()> {
-        let connection = raw::connect(&self.path(), Durability::Process)?;
-        let queue_id = raw::register(&connection)?;
-        let mut left = connection.prepare(ANYTHING_LEFT)?;
-        let begun = Instant::now();
-        while left.query_row([queue_id], |row| row.get(0))? {
-            if begun.elapsed() > PATIENCE {
-                return Err(format!("events were left after {PATIENCE:?}").into());
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        Ok(())
     }
 }

@@ -4,19 +4,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use event_channels::{Durability, EventChannel, blocking};
+use event_channels::Durability;
 
 use super::file::File;
-use super::latency::{events, paced, settings, take_all};
-use super::raw::{CHANNEL, Raw, connect};
-use super::runtime::block_on;
-use crate::case::{Api, Comparison, Effort, Metric, OURS, Other, Result, Setting, Subject};
+use super::latency::{settings, take_all};
+use super::raw::{Raw, connect};
+use crate::case::{Comparison, Metric, Other, Result, Setting, Subject};
 use crate::measured::{Measured, Tally};
+use crate::ours::latency::{events, paced};
+use crate::ours::latency_processes::ours;
 use crate::payload::Payloads;
-use crate::process::Consumer;
+use crate::place::Place as _;
 
 const CASE: &str = "latency_50ps_processes";
-const INTERVAL: Duration = Duration::from_millis(20);
 const POLL: Duration = Duration::from_millis(1);
 
 pub(super) fn comparisons() -> Vec<Comparison> {
@@ -25,7 +25,7 @@ pub(super) fn comparisons() -> Vec<Comparison> {
             case: CASE,
             by: Metric::Median,
             standard: true,
-            ours: ours(setting),
+            ours: ours::<File>(setting),
             bounds: Vec::new(),
             others: vec![Other {
                 subject: data_version(setting),
@@ -35,63 +35,13 @@ pub(super) fn comparisons() -> Vec<Comparison> {
         .collect()
 }
 
-fn ours(setting: Setting) -> Subject {
-    Subject {
-        peer: OURS,
-        setting,
-        measure: Box::new(move |effort| {
-            let file = File::new(effort)?;
-            let mut consumer = Consumer::open(&file.url(), setting.api)?;
-            consumer.start()?;
-            consumer.listens()?;
-            publish(&file, setting, effort)?;
-            file.wait_until_acked()?;
-            let tally = Tally::new(events(effort));
-            let mut times = Vec::new();
-            for arrival in consumer.stop()? {
-                tally.note(arrival.number);
-                times.push(arrival.after);
-            }
-            Ok(Measured::each(times).counted(&tally))
-        }),
-    }
-}
-
-fn publish(file: &File, setting: Setting, effort: &Effort) -> Result<()> {
-    let config = file.config(&setting)?;
-    let payloads = Payloads::of(setting.payload_bytes);
-    let events = events(effort);
-    match setting.api {
-        Api::Async => block_on(async move {
-            let channel = EventChannel::open(config).await?;
-            let mut due = tokio::time::Instant::now();
-            for number in 0..events {
-                tokio::time::sleep_until(due).await;
-                channel.publish(CHANNEL, payloads.get(number)).await?;
-                due += INTERVAL;
-            }
-            channel.shutdown().await?;
-            Ok(())
-        }),
-        Api::Blocking => {
-            let channel = blocking::EventChannel::open(config)?;
-            paced(events, |number| {
-                channel.publish(CHANNEL, payloads.get(number))?;
-                Ok(())
-            })?;
-            channel.shutdown()?;
-            Ok(())
-        }
-    }
-}
-
 /// What SQLite offers by itself: a look each millisecond whether another connection has committed.
 fn data_version(setting: Setting) -> Subject {
     Subject {
         peer: "data_version, 1 ms",
         setting,
         measure: Box::new(move |effort| {
-            let file = File::new(effort)?;
+            let file = File::make(effort)?;
             let events = events(effort);
             let payloads = Payloads::of(setting.payload_bytes);
             let connection = connect(&file.path(), setting.durability)?;

@@ -5,7 +5,6 @@ mod drain;
 mod drain_processes;
 mod drain_strict;
 mod file;
-mod handled;
 mod hop;
 mod idle;
 mod latency;
@@ -15,11 +14,8 @@ mod publish_batch;
 mod publish_concurrent;
 mod publish_single;
 mod raw;
-mod runtime;
 
 use crate::case::Comparison;
-pub(crate) use raw::CHANNEL;
-pub(crate) use runtime::block_on;
 
 /// Every case with its variants, in the order in which they are measured.
 pub(crate) fn comparisons() -> Vec<Comparison> {

@@ -2,8 +2,9 @@
 
 use event_channels::Durability;
 
-use super::{drain, publish_batch, publish_single};
+use super::file::File;
 use crate::case::{Api, Bound, Comparison, Metric, Other, Rule, SMALL, Setting, Subject};
+use crate::ours::{drain, publish_batch, publish_single};
 
 const LARGE: usize = 8192;
 /// Two and a half times the cost.
@@ -13,9 +14,11 @@ type Case = (&'static str, fn(Setting) -> Subject);
 
 pub(super) fn comparisons() -> Vec<Comparison> {
     let cases: [Case; 3] = [
-        ("cost_8k_publish_single", publish_single::ours),
-        ("cost_8k_publish_batch100", publish_batch::ours),
-        ("cost_8k_drain_1consumer", |setting| drain::ours(setting, 1)),
+        ("cost_8k_publish_single", publish_single::ours::<File>),
+        ("cost_8k_publish_batch100", publish_batch::ours::<File>),
+        ("cost_8k_drain_1consumer", |setting| {
+            drain::ours::<File>(setting, 1)
+        }),
     ];
     let comparison = |(case, subject): Case, durability| {
         let setting = |payload_bytes| Setting {

@@ -1,16 +1,16 @@
 //! One caller that publishes one event after the other.
 
-use event_channels::{Durability, EventChannel, blocking};
+use event_channels::Durability;
 
 use super::file::File;
 use super::hop::Hop;
-use super::raw::{CHANNEL, Raw, connect};
-use super::runtime::block_on;
-use crate::case::{
-    Api, Bound, Comparison, Effort, Metric, OURS, Other, Rule, SMALL, Setting, Subject,
-};
+use super::raw::{Raw, connect};
+use crate::case::{Api, Bound, Comparison, Metric, Other, Rule, SMALL, Setting, Subject};
 use crate::measured::{Laps, Measured};
+use crate::ours::publish_single::{events, ours};
 use crate::payload::Payloads;
+use crate::place::Place as _;
+use crate::runtime::block_on;
 
 const CASE: &str = "publish_single";
 
@@ -40,53 +40,9 @@ fn comparison(setting: Setting) -> Comparison {
         case: CASE,
         by: Metric::PerSecond,
         standard: setting.payload_bytes == SMALL,
-        ours: ours(setting),
+        ours: ours::<File>(setting),
         bounds: Vec::new(),
         others,
-    }
-}
-
-fn events(setting: &Setting, effort: &Effort) -> usize {
-    let full = match setting.durability {
-        Durability::Process => 20_000,
-        Durability::Power => 3_000,
-    };
-    effort.events(full, 1)
-}
-
-pub(super) fn ours(setting: Setting) -> Subject {
-    Subject {
-        peer: OURS,
-        setting,
-        measure: Box::new(move |effort| {
-            let file = File::new(effort)?;
-            let events = events(&setting, effort);
-            let payloads = Payloads::of(setting.payload_bytes);
-            let config = file.config(&setting)?;
-            let laps = match setting.api {
-                Api::Blocking => {
-                    let channel = blocking::EventChannel::open(config)?;
-                    let mut laps = Laps::start(events);
-                    for number in 0..events {
-                        channel.publish(CHANNEL, payloads.get(number))?;
-                        laps.lap();
-                    }
-                    channel.shutdown()?;
-                    laps
-                }
-                Api::Async => block_on(async move {
-                    let channel = EventChannel::open(config).await?;
-                    let mut laps = Laps::start(events);
-                    for number in 0..events {
-                        channel.publish(CHANNEL, payloads.get(number)).await?;
-                        laps.lap();
-                    }
-                    channel.shutdown().await?;
-                    Ok(laps)
-                })?,
-            };
-            Ok(Measured::laps(laps).counted(&file.stored(events)?))
-        }),
     }
 }
 
@@ -96,7 +52,7 @@ pub(super) fn raw(setting: Setting) -> Subject {
         peer: "raw",
         setting,
         measure: Box::new(move |effort| {
-            let file = File::new(effort)?;
+            let file = File::make(effort)?;
             let events = events(&setting, effort);
             let payloads = Payloads::of(setting.payload_bytes);
             let connection = connect(&file.path(), setting.durability)?;
@@ -117,7 +73,7 @@ fn hop(setting: Setting) -> Subject {
         peer: "bare hop",
         setting,
         measure: Box::new(move |effort| {
-            let file = File::new(effort)?;
+            let file = File::make(effort)?;
             let events = events(&setting, effort);
             let payloads = Payloads::of(setting.payload_bytes);
             let hop = Hop::start(&file.path(), setting.durability, setting.retention);

@@ -11,6 +11,7 @@ use rusqlite::{Connection, Statement, params};
 
 use crate::case::Result;
 use crate::payload::{now_ns, read};
+use crate::place::CHANNEL;
 
 const INSERT: &str = include_str!("../../../events-queue-sqlite/src/sql/insert.sql");
 const CLAIM: &str = include_str!("../../../events-queue-sqlite/src/sql/claim.sql");
@@ -19,8 +20,6 @@ const ACK_DELETE: &str = include_str!("../../../events-queue-sqlite/src/sql/ack_
 const REGISTER: &str = include_str!("../../../events-queue-sqlite/src/sql/register.sql");
 const FIND_QUEUE: &str = include_str!("../../../events-queue-sqlite/src/sql/find_queue.sql");
 
-/// The channel of every measurement.
-pub(crate) const CHANNEL: &str = "bench";
 const DEFAULT_GROUP: &str = "-";
 const LEASE_MICROS: i64 = 30_000_000;
 
