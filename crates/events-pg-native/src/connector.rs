@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Connect;
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use events_core::{Error, ErrorKind, Op, Result};
 use futures_core::Stream;
 use futures_util::{StreamExt as _, stream};
@@ -23,6 +23,8 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The oldest server that is served.
 const OLDEST_SERVER: u32 = 14;
+/// How long a caller waits for a connection of a pool that is in use.
+const POOL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A TLS connector of any kind that tokio-postgres takes; implemented for all of them.
 pub trait TlsConnector:
@@ -74,16 +76,21 @@ impl<T: TlsConnector> Dial for Through<T> {
     }
 }
 
-/// An [`Endpoint`] whose certificates are loaded.
+/// An [`Endpoint`] whose certificates are loaded: it makes connections, alone or for a pool.
+///
+/// Its `Debug` shows hosts and database, never the login.
 #[derive(Clone)]
-pub(crate) struct Connector {
+pub struct Connector {
     endpoint: Endpoint,
     dial: Arc<dyn Dial>,
 }
 
 impl Connector {
-    /// Reads the certificates on a thread of its own, since files block.
-    pub(crate) async fn new(endpoint: Endpoint) -> Result<Self> {
+    /// Loads the certificates that the endpoint names, on a thread of its own, since files block.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for files that cannot be read or hold no certificate.
+    pub async fn new(endpoint: Endpoint) -> Result<Self> {
         let dial: Arc<dyn Dial> = match &endpoint.tls {
             Tls::Own(dial) => Arc::clone(dial),
             Tls::Options(options) => {
@@ -110,6 +117,46 @@ impl Connector {
             }
         };
         Ok(Self { endpoint, dial })
+    }
+
+    /// Makes one connection, driven by a task of the present tokio runtime until the client is
+    /// dropped.
+    ///
+    /// # Errors
+    /// `Auth`, `Tls`, `NotConfigured`, `Busy` or `Unavailable` for what the server or the way to
+    /// it says, `Unsupported` for a server that is too old; each names the place and the way out.
+    pub async fn client(&self, op: Op) -> Result<Client> {
+        let link = self.connect(op).await?;
+        let (client, driving) = driven(link);
+        drop(driving);
+        Ok(client)
+    }
+
+    /// A pool of at most `size` connections, of which none is made yet.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for a size of 0.
+    pub fn pool(&self, size: usize) -> Result<Pool> {
+        if size == 0 {
+            let why = "pool_size must be at least 1, not 0";
+            return Err(Error::invalid_config(why).in_backend(BACKEND));
+        }
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager =
+            Manager::from_connect((*self.endpoint.config).clone(), self.clone(), recycling);
+        Pool::builder(manager)
+            .max_size(size)
+            .wait_timeout(Some(POOL_PATIENCE))
+            .create_timeout(Some(self.patience()))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| {
+                Error::invalid_config("the pool cannot be made")
+                    .caused_by(error)
+                    .in_backend(BACKEND)
+            })
     }
 
     /// How long an attempt may take, as far as the endpoint says.
@@ -139,8 +186,9 @@ impl Connector {
         Ok(link)
     }
 
-    /// The error with the place in it.
-    pub(crate) fn located(&self, error: Error) -> Error {
+    /// The error with hosts and database in it.
+    #[must_use]
+    pub fn located(&self, error: Error) -> Error {
         let detail = error.detail().unwrap_or_default();
         let detail = format!("{}: {detail}", self.shown());
         error.because(detail)
@@ -165,14 +213,19 @@ fn check_version(version: Option<&str>, op: Op) -> Result<()> {
 impl Connect for Connector {
     fn connect(&self, _: &Config) -> BoxFuture<'_, DriverResult<(Client, JoinHandle<()>)>> {
         Box::pin(async move {
-            let mut link = self.dial.dial(&self.endpoint.config).await?;
-            let driving = tokio::spawn(async move {
-                // What ends it is told to whoever uses the client.
-                while let Some(Ok(_)) = link.messages.next().await {}
-            });
-            Ok((link.client, driving))
+            let link = self.dial.dial(&self.endpoint.config).await?;
+            Ok(driven(link))
         })
     }
+}
+
+/// A client whose connection is driven by a task; its notifications are dropped.
+fn driven(mut link: Link) -> (Client, JoinHandle<()>) {
+    let driving = tokio::spawn(async move {
+        // What ends it is told to whoever uses the client.
+        while let Some(Ok(_)) = link.messages.next().await {}
+    });
+    (link.client, driving)
 }
 
 impl fmt::Debug for Connector {

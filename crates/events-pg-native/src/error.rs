@@ -10,8 +10,11 @@ use tokio_postgres::error::{DbError, SqlState};
 /// The name under which errors are reported.
 pub(crate) const BACKEND: &str = "notify";
 
-/// Maps an error of the driver.
-pub(crate) fn driver(op: Op, error: tokio_postgres::Error) -> Error {
+/// An error of the driver in the library's words, without anything that could quote a value.
+///
+/// It is reported for the backend `notify`; another one says so with `in_backend`.
+#[must_use]
+pub fn driver(op: Op, error: tokio_postgres::Error) -> Error {
     if let Some(said) = error.as_db_error() {
         return server(op, said);
     }
@@ -23,8 +26,9 @@ pub(crate) fn driver(op: Op, error: tokio_postgres::Error) -> Error {
     }
 }
 
-/// Maps an error of the pool.
-pub(crate) fn pool(op: Op, error: PoolError) -> Error {
+/// An error of the pool in the library's words, as [`driver_error`](crate::driver_error).
+#[must_use]
+pub fn pool(op: Op, error: PoolError) -> Error {
     let (kind, detail) = match error {
         PoolError::Backend(error) => return driver(op, error),
         PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => (

@@ -46,8 +46,9 @@ mod verifier;
 
 pub use backend::NotifyBackend;
 pub use config::{NotifyConfig, Publish};
-pub use connector::TlsConnector;
+pub use connector::{Connector, TlsConnector};
 pub use deadpool_postgres::Pool;
 pub use endpoint::Endpoint;
+pub use error::{driver as driver_error, pool as pool_error};
 pub use open::open;
 pub use tokio_postgres;

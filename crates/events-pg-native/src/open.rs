@@ -1,9 +1,7 @@
 //! Connects, checks what cannot be taken for granted, and starts the backend.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use events_core::{Error, Meters, Op, Result};
 use tokio::runtime::Handle;
 
@@ -11,15 +9,11 @@ use crate::NotifyBackend;
 use crate::backend::version;
 use crate::config::{NotifyConfig, Publish};
 use crate::connector::Connector;
-use crate::endpoint::Endpoint;
 use crate::error::BACKEND;
 use crate::handover::Handover;
 use crate::hub::Hub;
 use crate::publisher::Publisher;
 use crate::session::Heartbeat;
-
-/// How long a publish waits for a connection of our pool.
-const POOL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opens native notifications on PostgreSQL; its tasks and connections live on `runtime`.
 ///
@@ -36,10 +30,7 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
         Publish::Pool(pool) => (pool.clone(), None),
         Publish::Endpoint(endpoint, size) => {
             let connector = Connector::new(endpoint.clone()).await?;
-            (
-                make_pool(endpoint, connector.clone(), *size)?,
-                Some(connector),
-            )
+            (connector.pool(*size)?, Some(connector))
         }
     };
     let meters = Arc::new(Meters::new(Arc::clone(&config.telemetry), BACKEND));
@@ -80,23 +71,4 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
         own_pool: connector.map(|_| pool),
         config,
     })
-}
-
-fn make_pool(endpoint: &Endpoint, connector: Connector, size: usize) -> Result<Pool> {
-    let patience = connector.patience();
-    let recycling = ManagerConfig {
-        recycling_method: RecyclingMethod::Fast,
-    };
-    let manager = Manager::from_connect((*endpoint.config).clone(), connector, recycling);
-    Pool::builder(manager)
-        .max_size(size)
-        .wait_timeout(Some(POOL_PATIENCE))
-        .create_timeout(Some(patience))
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|error| {
-            Error::invalid_config("the pool cannot be made")
-                .caused_by(error)
-                .in_backend(BACKEND)
-        })
 }
