@@ -13,6 +13,13 @@ use crate::sh::{self, Result};
 
 const BACKEND: &[&str] = &["events-queue", "events-core", "events-migrations"];
 
+const ORACLE_BACKEND: &[&str] = &[
+    "events-oracle-session",
+    "events-queue",
+    "events-core",
+    "events-migrations",
+];
+
 const ABOVE_UMBRELLA: &[&str] = &["event-channels", "events-core", "events-migrations"];
 
 /// Each crate with what it may use; one that is not here is a finding.
@@ -31,8 +38,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "events-migrations",
         ],
     ),
-    ("events-oracle-aq", BACKEND),
-    ("events-queue-oracle", BACKEND),
+    // A C library in place of Oracle's: it knows nothing of ours.
+    ("events-oracle-standin", &[]),
+    ("events-oracle-aq", ORACLE_BACKEND),
+    ("events-queue-oracle", ORACLE_BACKEND),
+    ("events-oracle-session", &["events-core"]),
     (
         "event-channels",
         &[
