@@ -1,0 +1,267 @@
+//! One session: statements with named binds, transactions, and ending a call from outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use events_core::{Error, Op, Result};
+use oracle::sql_type::ToSql;
+use oracle::{Connection, Row};
+
+use crate::error::{class_of, oracle_error};
+use crate::{Class, Server, ServerVersion, Value};
+
+/// Rows of one round trip where all of a result is wanted.
+const FETCH: u32 = 100;
+
+/// A session on the server. Its calls block.
+pub struct Session {
+    connection: Arc<Connection>,
+    version: ServerVersion,
+    backend: &'static str,
+}
+
+/// Ends the call that another thread makes on a session.
+#[derive(Clone)]
+pub struct Interrupter(Arc<Connection>);
+
+/// Named binds of one execution.
+pub type Binds<'a> = [(&'a str, Value)];
+
+impl Session {
+    /// Logs in. No call of the session takes longer than `call_timeout`.
+    ///
+    /// # Errors
+    /// `NotConfigured` without Oracle's client library, `InvalidConfig` without a password, `Auth`,
+    /// `Permission` or `Unavailable`, each with the way out.
+    pub fn connect(
+        server: &Server,
+        backend: &'static str,
+        call_timeout: Option<Duration>,
+    ) -> Result<Self> {
+        let password = server.password()?;
+        let failed = |error| located(server, oracle_error(Op::Open, backend, error));
+        let connection = Connection::connect(server.user(), password, server.connect_string())
+            .map_err(failed)?;
+        let (version, _) = connection.server_version().map_err(failed)?;
+        connection.set_call_timeout(call_timeout).map_err(failed)?;
+        let part = |part: i32| u32::try_from(part).unwrap_or_default();
+        Ok(Self {
+            version: ServerVersion::new(
+                part(version.major()),
+                part(version.minor()),
+                part(version.update()),
+            ),
+            connection: Arc::new(connection),
+            backend,
+        })
+    }
+
+    /// The driver's connection, for what this type does not do.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The version of the server.
+    #[must_use]
+    pub fn version(&self) -> ServerVersion {
+        self.version
+    }
+
+    /// The name of the backend, in errors.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        self.backend
+    }
+
+    /// What ends a call of this session from another thread.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter(Arc::clone(&self.connection))
+    }
+
+    /// Whether the session still answers.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.connection.ping().is_ok()
+    }
+
+    /// Runs a query and reads every row.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn query<T>(
+        &self,
+        op: Op,
+        sql: &str,
+        binds: &Binds<'_>,
+        read: impl FnMut(&Row) -> oracle::Result<T>,
+    ) -> Result<Vec<T>> {
+        self.fetch(op, sql, binds, FETCH, None, read)
+    }
+
+    /// Runs a query and fetches at most `limit` rows, in one round trip: of a query that locks, no
+    /// other row is locked, because Oracle locks what it fetches.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn query_first<T>(
+        &self,
+        op: Op,
+        sql: &str,
+        binds: &Binds<'_>,
+        limit: usize,
+        read: impl FnMut(&Row) -> oracle::Result<T>,
+    ) -> Result<Vec<T>> {
+        let size = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
+        self.fetch(op, sql, binds, size, Some(limit), read)
+    }
+
+    fn fetch<T>(
+        &self,
+        op: Op,
+        sql: &str,
+        binds: &Binds<'_>,
+        size: u32,
+        limit: Option<usize>,
+        mut read: impl FnMut(&Row) -> oracle::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut run = move || {
+            let mut statement = self
+                .connection
+                .statement(sql)
+                .prefetch_rows(size)
+                .fetch_array_size(size)
+                .build()?;
+            let rows = statement.query_named(&named(binds))?;
+            rows.take(limit.unwrap_or(usize::MAX))
+                .map(|row| row.and_then(|row| read(&row)))
+                .collect()
+        };
+        let answer: oracle::Result<Vec<T>> = run();
+        answer.map_err(|error| oracle_error(op, self.backend, error))
+    }
+
+    /// Runs a statement; answers how many rows it changed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn execute(&self, op: Op, sql: &str, binds: &Binds<'_>) -> Result<u64> {
+        self.try_execute(sql, binds)
+            .map_err(|error| oracle_error(op, self.backend, error))
+    }
+
+    /// As [`Session::execute`], for a caller who reads the code of an error.
+    ///
+    /// # Errors
+    /// That of the driver.
+    pub fn try_execute(&self, sql: &str, binds: &Binds<'_>) -> oracle::Result<u64> {
+        let mut statement = self.connection.statement(sql).build()?;
+        statement.execute_named(&named(binds))?;
+        statement.row_count()
+    }
+
+    /// Runs a statement once for each row of binds, in one round trip; answers how many rows each
+    /// execution changed. When one fails, those before it have happened: roll back.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn execute_each(&self, op: Op, sql: &str, rows: &[Vec<(&str, Value)>]) -> Result<Vec<u64>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let run = || {
+            // One more than is needed, so that appending the last row does not execute.
+            let mut batch = self
+                .connection
+                .batch(sql, rows.len() + 1)
+                .with_row_counts()
+                .build()?;
+            for (name, value) in widest(rows) {
+                let oratype = value.oratype(&self.connection)?;
+                batch.set_type(name, &oratype)?;
+            }
+            for row in rows {
+                batch.append_row_named(&named(row))?;
+            }
+            batch.execute()?;
+            batch.row_counts()
+        };
+        run().map_err(|error| oracle_error(op, self.backend, error))
+    }
+
+    /// Makes the transaction lasting.
+    ///
+    /// # Errors
+    /// What the server says; then it may or may not have happened.
+    pub fn commit(&self, op: Op) -> Result<()> {
+        self.connection
+            .commit()
+            .map_err(|error| oracle_error(op, self.backend, error))
+    }
+
+    /// Undoes the transaction.
+    ///
+    /// # Errors
+    /// What the server says; a session that is gone is rolled back by the server.
+    pub fn rollback(&self, op: Op) -> Result<()> {
+        self.connection
+            .rollback()
+            .map_err(|error| oracle_error(op, self.backend, error))
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("version", &self.version)
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Interrupter {
+    /// Ends the call that is under way, if any: it fails with ORA-01013.
+    pub fn interrupt(&self) {
+        if let Err(error) = self.0.break_execution()
+            && class_of(&error).0 != Class::Disconnected
+        {
+            tracing::debug!(%error, "a call could not be broken");
+        }
+    }
+}
+
+impl std::fmt::Debug for Interrupter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Interrupter")
+    }
+}
+
+fn named<'a>(binds: &'a Binds<'_>) -> Vec<(&'a str, &'a dyn ToSql)> {
+    binds
+        .iter()
+        .map(|(name, value)| (*name, value as &dyn ToSql))
+        .collect()
+}
+
+/// For each variable its longest value, because all rows of a batch share a buffer.
+fn widest<'a>(rows: &'a [Vec<(&'a str, Value)>]) -> Vec<(&'a str, &'a Value)> {
+    let size = |value: &Value| match value {
+        Value::Text(text) => text.as_deref().map_or(0, str::len),
+        Value::Bytes(bytes) => bytes.as_deref().map_or(0, <[u8]>::len),
+        Value::Integer(_) | Value::Number(_) | Value::Time(_) => 0,
+    };
+    (0..rows[0].len())
+        .map(|column| {
+            let values = rows.iter().map(|row| &row[column].1);
+            let widest = values.max_by_key(|value| size(value));
+            (rows[0][column].0, widest.expect("there is a row"))
+        })
+        .collect()
+}
+
+/// The error with the server's place in it.
+fn located(server: &Server, error: Error) -> Error {
+    let detail = format!("{}: {}", server.shown(), error.detail().unwrap_or_default());
+    error.because(detail)
+}
