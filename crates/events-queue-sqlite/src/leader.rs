@@ -1,7 +1,7 @@
 //! Leading: whoever has the database runs everything that waits, batch by batch.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::MutexGuard;
@@ -10,6 +10,8 @@ use crate::database::Database;
 use crate::job::Job;
 use crate::queue::Batch;
 use crate::writer::{Shared, closed};
+
+const LOOK_WHETHER_STOPPED: Duration = Duration::from_millis(20);
 
 impl Shared {
     /// Wakes the writer's thread if it sleeps; if it does not, it looks at the queue again anyway.
@@ -29,15 +31,21 @@ impl Shared {
         }
     }
 
-    /// Does `work` while nobody leads; gives up when the one who does is not through in time, and
-    /// after the close.
+    /// Does `work` while nobody leads: after the batch of whoever does, however long that takes.
+    /// Not at all after the close, and when `stop` is set meanwhile.
     pub(crate) fn while_paused<T>(
         self: &Arc<Self>,
-        patience: Duration,
+        stop: &AtomicBool,
         work: impl FnOnce() -> T,
     ) -> Option<T> {
         self.pause_wanted.store(true, Ordering::SeqCst);
-        let database = self.database.try_lock_for(patience);
+        let database = loop {
+            // Whoever closes holds the database, and waits for the caller of this to stop.
+            let free = self.database.try_lock_for(LOOK_WHETHER_STOPPED);
+            if free.is_some() || stop.load(Ordering::SeqCst) {
+                break free;
+            }
+        };
         self.pause_wanted.store(false, Ordering::SeqCst);
         let database = database?;
         let done = database.is_some().then(work);

@@ -10,8 +10,9 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::error::sqlite;
 
-/// The log is copied into the database whenever it has grown by this much.
-const STEP_BYTES: u32 = 16 * 1024 * 1024;
+/// The log is copied into the database whenever it has grown by this much, and then begins anew if
+/// nobody else uses it.
+const STEP_BYTES: u32 = 4 * 1024 * 1024;
 /// Beyond this length it is made to begin anew.
 pub(crate) const LIMIT_BYTES: u32 = 64 * 1024 * 1024;
 
@@ -104,6 +105,18 @@ impl LogGauge {
     /// Whether so much could not be copied that somebody must be holding it back.
     pub(crate) fn is_held_back(&self, found: Checkpoint) -> bool {
         found.left() >= self.step
+    }
+
+    #[cfg(test)]
+    pub(crate) fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// How many pages were committed since a checkpoint began.
+    pub(crate) fn grown_since(&self, found: Checkpoint) -> u32 {
+        self.pages
+            .load(Ordering::SeqCst)
+            .saturating_sub(found.pages)
     }
 
     /// Names the thread that waits.

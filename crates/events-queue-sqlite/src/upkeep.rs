@@ -2,11 +2,16 @@
 //! a connection of its own, so that no publish pays for it.
 //!
 //! A copy (a passive checkpoint) disturbs nobody. But under load the log is never copied to its
-//! end, and only then may it begin anew. So beyond a length the writer is stopped for a moment,
-//! what little is left is copied, and the log begins anew.
+//! end, and only then may it begin anew: writing over what is there is flushed in half the time
+//! that appending takes. So when little is left to copy the writer is stopped for a moment, the
+//! rest is copied, and its next commit is the first of the log again.
 //!
 //! Each process does this for what it commits itself. SQLite lets one connection copy at a time
 //! and tells the others so; they come back when they have committed more.
+
+mod rest;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +19,10 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use events_core::{Op, Result};
+use events_core::{Op, Result, block_on_until};
 use rusqlite::Connection;
 
+use self::rest::Rest;
 use crate::SqliteConfig;
 use crate::error::sqlite;
 use crate::job::{Kind, Terms};
@@ -24,12 +30,12 @@ use crate::log::{Checkpoint, LogGauge};
 use crate::open::connect_beside;
 use crate::writer::Shared;
 
-/// No commit for this long, and everything is copied.
-const IDLE: Duration = Duration::from_secs(1);
-/// While somebody reads one old state on and on, attempts come after doubling pauses up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How long the writer is stopped at most, and other processes' readers and writers waited for.
+/// How long other processes' readers and writers are waited for while the writer is stopped.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// The writer is stopped when no more pages than this are left to copy, about a megabyte.
+const FEW_PAGES: u32 = 256;
+/// How often it is tried to come that near to a writer that goes on.
+const MOST_COPIES: u32 = 5;
 /// Free pages are given back when they are so many, and a quarter of the file.
 const MANY_FREE_PAGES: i64 = 4096;
 /// Pages of one transaction that gives pages back.
@@ -101,31 +107,27 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self) {
-        let mut seen = self.log.commits();
-        let mut seen_at = Instant::now();
-        let mut settled = seen;
-        let mut pause = IDLE;
-        while !self.stop.load(Ordering::SeqCst) {
+        let mut rest = Rest::new(self.log.commits());
+        while !self.stopped() {
             let commits = self.log.commits();
-            if commits != seen {
-                seen = commits;
-                seen_at = Instant::now();
-                pause = IDLE;
-            }
+            rest.saw(commits, Instant::now());
             if self.log.became_long() && self.attempt(Self::shorten).is_none() {
                 self.log.not_dealt_with();
             }
-            if commits != settled && seen_at.elapsed() >= pause {
-                if self.attempt(Self::settle) == Some(true) {
-                    settled = commits;
-                } else {
-                    seen_at = Instant::now();
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+            if rest.wait(Instant::now()) == Some(Duration::ZERO) {
+                let done = self.attempt(Self::settle) == Some(true);
+                rest.tried(commits, done, Instant::now());
             }
-            let rests = commits == settled;
-            self.log.wait(commits, (!rests).then_some(pause));
+            // A call to stop may have ended another wait of this thread.
+            if self.stopped() {
+                return;
+            }
+            self.log.wait(commits, rest.wait(Instant::now()));
         }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
     }
 
     /// Does work that may fail; a failure is told once.
@@ -145,62 +147,79 @@ impl Keeper {
         }
     }
 
-    /// For a log that has grown: copies it, and lets it begin anew if it is over the limit.
+    /// For a log that has grown: copies it, and lets it begin anew.
     fn shorten(&mut self) -> Result<bool> {
-        let Some(found) = Checkpoint::run(self.connection()?, COPY)? else {
+        let Some(found) = self.copy()? else {
             self.log.not_dealt_with();
             return Ok(false);
         };
         self.log.dealt_with(found);
-        if !self.log.is_over_limit(found) {
-            return Ok(true);
-        }
+        let over_limit = self.log.is_over_limit(found);
         // Waiting for a reader would only hold up the writer.
         if self.log.is_held_back(found) {
-            tracing::warn!(
-                pages = found.pages,
-                "a program reads one old state of the database on and on; until it ends, the write-ahead log grows"
-            );
+            if over_limit {
+                tracing::warn!(
+                    pages = found.pages,
+                    "a program reads one old state of the database on and on; until it ends, the write-ahead log grows"
+                );
+            }
             return Ok(false);
         }
-        self.begin_anew(BEGIN_ANEW)
+        // Within the limit nobody else is waited for: should somebody use the log, it begins anew
+        // another time.
+        self.finish_copy(if over_limit { BEGIN_ANEW } else { COPY })
     }
 
     /// For a database at rest: copies everything, gives free pages back and cuts a long log off.
     /// Answers whether nothing is left to do.
     fn settle(&mut self) -> Result<bool> {
-        while self.has_many_free_pages()? {
-            if !self.give_back_pages() {
-                return Ok(false);
-            }
+        let mut given_back = true;
+        while given_back && self.has_many_free_pages()? {
+            given_back = self.give_back_pages();
         }
-        let Some(found) = Checkpoint::run(self.connection()?, COPY)? else {
+        let Some(found) = self.copy()? else {
             return Ok(false);
         };
         self.log.dealt_with(found);
-        match found.left() {
-            0 if self.log.is_over_limit(found) => self.begin_anew(CUT_OFF),
-            left => Ok(left == 0),
+        let copied = match found.left() {
+            0 if self.log.is_over_limit(found) => self.finish_copy(CUT_OFF)?,
+            left => left == 0,
+        };
+        Ok(copied && given_back)
+    }
+
+    /// Copies while others write, until what is left is little or grows as fast as it is copied.
+    fn copy(&mut self) -> Result<Option<Checkpoint>> {
+        let mut found = None;
+        for _ in 0..MOST_COPIES {
+            let Some(copied) = Checkpoint::run(self.connection()?, COPY)? else {
+                break;
+            };
+            found = Some(copied);
+            if copied.left() > 0 || self.log.grown_since(copied) <= FEW_PAGES || self.stopped() {
+                break;
+            }
         }
+        Ok(found)
     }
 
     /// Stops our own writer for a moment, so that the log is copied to its end; answers whether
     /// nobody stood in the way.
-    fn begin_anew(&mut self, pragma: &str) -> Result<bool> {
+    fn finish_copy(&mut self, pragma: &str) -> Result<bool> {
         let Some(writer) = self.writer.upgrade() else {
             return Ok(false);
         };
-        let log = Arc::clone(&self.log);
+        let (log, stop) = (Arc::clone(&self.log), Arc::clone(&self.stop));
         let connection = self.connection()?;
-        let began = writer.while_paused(PATIENCE, || {
+        let copied = writer.while_paused(&stop, || {
             let found = Checkpoint::run(connection, pragma)?;
-            let began = found.is_some_and(|found| !found.blocked);
-            if began {
+            let done = found.is_some_and(|found| !found.blocked && found.left() == 0);
+            if done && pragma != COPY {
                 log.begins_anew();
             }
-            Ok(began)
+            Ok(done)
         });
-        began.unwrap_or(Ok(false))
+        copied.unwrap_or(Ok(false))
     }
 
     /// Whether many pages of the file hold nothing, and SQLite can give them back one by one.
@@ -223,12 +242,14 @@ impl Keeper {
         let before = self.log.commits();
         let terms = Terms::new(Kind::CleanUp, Op::CleanUp);
         let given = writer.submit(terms, |db| db.give_back_pages(VACUUM_PAGES));
-        match given.wait() {
-            Ok(()) => self.log.commits() == before + 1 && !self.stop.load(Ordering::SeqCst),
-            Err(error) => {
+        // Not led from here: this thread must not meet the close, which waits for its end.
+        match block_on_until(given, None) {
+            Some(Ok(())) => self.log.commits() == before + 1 && !self.stopped(),
+            Some(Err(error)) => {
                 tracing::debug!(%error, "free pages were not given back");
                 false
             }
+            None => false,
         }
     }
 

@@ -74,6 +74,11 @@ impl Writer {
         Ok(Self(shared))
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
     /// Queues a job.
     pub(crate) fn submit<T, F>(&self, terms: Terms<T>, run: F) -> Pending<T>
     where
