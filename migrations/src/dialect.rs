@@ -15,6 +15,9 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL 14 and newer, in the schema of the table's name or else the search path's first.
     Postgres,
+    /// Oracle 12.1 and newer, names in upper case, in the schema of the table's name or else the
+    /// user's.
+    Oracle,
 }
 
 impl Dialect {
@@ -24,6 +27,7 @@ impl Dialect {
             // SQLite refuses `CREATE INDEX i ON schema.t`; without a schema, tables go to `main`.
             Self::Sqlite => table.without_schema().render(sql),
             Self::Postgres => table.render(sql),
+            Self::Oracle => table.render_folded(sql),
         }
     }
 }
@@ -49,6 +53,7 @@ macro_rules! migration {
 }
 
 static SQLITE: &[Migration] = &[migration!("sqlite", "0001", "create_event_queue")];
+static ORACLE: &[Migration] = &[migration!("oracle", "0001", "create_event_queue")];
 static POSTGRES: &[Migration] = &[migration!("postgres", "0001", "create_event_queue")];
 
 /// Returns every migration of a database, oldest first.
@@ -57,6 +62,7 @@ pub const fn all(dialect: Dialect) -> &'static [Migration] {
     match dialect {
         Dialect::Sqlite => SQLITE,
         Dialect::Postgres => POSTGRES,
+        Dialect::Oracle => ORACLE,
     }
 }
 
@@ -66,6 +72,7 @@ pub const fn ledger_sql(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Sqlite => include_str!("../sqlite/ledger.sql"),
         Dialect::Postgres => include_str!("../postgres/ledger.sql"),
+        Dialect::Oracle => include_str!("../oracle/ledger.sql"),
     }
 }
 
@@ -76,11 +83,18 @@ mod tests {
 
     use super::*;
 
-    const DIALECTS: [(Dialect, &str); 2] =
-        [(Dialect::Sqlite, "sqlite"), (Dialect::Postgres, "postgres")];
+    const DIALECTS: [(Dialect, &str); 3] = [
+        (Dialect::Sqlite, "sqlite"),
+        (Dialect::Postgres, "postgres"),
+        (Dialect::Oracle, "oracle"),
+    ];
 
     /// Longer identifiers are cut by PostgreSQL without an error.
     const MAX_IDENTIFIER: usize = 63;
+
+    /// What our names add to that of the table; with the default's 19 bytes that is all that Oracle
+    /// allows before 12.2.
+    const MAX_AFFIXES: usize = 11;
 
     #[test]
     fn every_file_is_embedded_under_its_own_name() {
@@ -113,9 +127,13 @@ mod tests {
 
     #[test]
     fn the_ledger_has_its_name() {
-        let create = format!("CREATE TABLE IF NOT EXISTS {LEDGER} (");
-        for (dialect, _) in DIALECTS {
-            assert!(ledger_sql(dialect).contains(&create));
+        for (dialect, folder) in DIALECTS {
+            let create = match dialect {
+                // Oracle knows IF NOT EXISTS from 23ai on.
+                Dialect::Oracle => format!("CREATE TABLE {LEDGER} ("),
+                _ => format!("CREATE TABLE IF NOT EXISTS {LEDGER} ("),
+            };
+            assert!(ledger_sql(dialect).contains(&create), "{folder}");
         }
     }
 
@@ -143,6 +161,23 @@ mod tests {
     }
 
     #[test]
+    fn on_oracle_names_are_folded_and_short() {
+        let table = TableName::new("app.events").unwrap();
+        for migration in all(Dialect::Oracle) {
+            for sql in [migration.up, migration.down] {
+                let rendered = Dialect::Oracle.render(&table, sql);
+                assert!(!rendered.contains(TableName::DEFAULT), "{rendered}");
+                assert!(rendered.contains("\"APP\".\"EVENTS_DEAD\""), "{rendered}");
+            }
+            let rendered = Dialect::Oracle.render(&TableName::default(), migration.up);
+            for quoted in rendered.split('"').skip(1).step_by(2) {
+                let affixes = quoted.len() - TableName::DEFAULT.len();
+                assert!(affixes <= MAX_AFFIXES, "{quoted}");
+            }
+        }
+    }
+
+    #[test]
     fn the_longest_table_name_makes_no_identifier_that_is_cut() {
         let table = TableName::new(&"t".repeat(48)).unwrap();
         for (dialect, _) in DIALECTS {
@@ -150,7 +185,7 @@ mod tests {
                 let rendered = dialect.render(&table, migration.up);
                 for quoted in rendered.split('"').skip(1).step_by(2) {
                     assert!(
-                        quoted.len() <= MAX_IDENTIFIER || dialect == Dialect::Sqlite,
+                        quoted.len() <= MAX_IDENTIFIER || dialect != Dialect::Postgres,
                         "{quoted}"
                     );
                 }

@@ -18,13 +18,17 @@
 //! # Ok::<(), events_core::Error>(())
 //! ```
 
+mod aq;
 mod dialect;
 mod export;
+mod found;
 mod migration;
 mod plan;
 
+pub use aq::{AqKind, AqQueue};
 pub use dialect::{Dialect, LEDGER, all, ledger_sql};
 pub use export::export;
+pub use found::{Expected, Found, Plan};
 pub use migration::Migration;
 pub use plan::{
     Applied, Direction, MigrationStatus, State, Step, check, plan_down, plan_up, status,

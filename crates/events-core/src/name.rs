@@ -226,6 +226,17 @@ impl TableName {
     /// quoted and with its schema. An index is named without schema, as `CREATE INDEX` wants it.
     #[must_use]
     pub fn render(&self, sql: &str) -> String {
+        self.render_as(sql, false)
+    }
+
+    /// As [`TableName::render`], with every rendered name in upper case, as Oracle folds a name
+    /// that is not quoted.
+    #[must_use]
+    pub fn render_folded(&self, sql: &str) -> String {
+        self.render_as(sql, true)
+    }
+
+    fn render_as(&self, sql: &str, folded: bool) -> String {
         let mut out = String::with_capacity(sql.len() + 256);
         let mut rest = sql;
         while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '_') {
@@ -236,7 +247,14 @@ impl TableName {
                 .unwrap_or(rest.len());
             let (word, tail) = rest.split_at(end);
             match word.split_once(Self::DEFAULT) {
-                Some((prefix, suffix)) => self.push(&mut out, prefix, suffix),
+                Some((prefix, suffix)) => {
+                    let name = self.quoted(prefix, suffix);
+                    out.push_str(&if folded {
+                        name.to_ascii_uppercase()
+                    } else {
+                        name
+                    });
+                }
                 None => out.push_str(word),
             }
             rest = tail;
@@ -245,12 +263,13 @@ impl TableName {
         out
     }
 
-    fn push(&self, out: &mut String, prefix: &str, suffix: &str) {
-        if let Some(schema) = self.schema.as_ref().filter(|_| prefix.is_empty()) {
-            out.push_str(&format!("\"{schema}\"."));
-        }
+    fn quoted(&self, prefix: &str, suffix: &str) -> String {
         // Checked names hold no quote, so quoting needs no doubling.
-        out.push_str(&format!("\"{prefix}{}{suffix}\"", self.base));
+        let name = format!("\"{prefix}{}{suffix}\"", self.base);
+        match self.schema.as_ref().filter(|_| prefix.is_empty()) {
+            Some(schema) => format!("\"{schema}\".{name}"),
+            None => name,
+        }
     }
 }
 

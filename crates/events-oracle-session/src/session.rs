@@ -86,7 +86,7 @@ impl Session {
         self.connection.ping().is_ok()
     }
 
-    /// Runs a query and reads every row.
+    /// Runs a query and reads at most `limit` rows.
     ///
     /// # Errors
     /// What the server says.
@@ -95,17 +95,18 @@ impl Session {
         op: Op,
         sql: &str,
         binds: &Binds<'_>,
+        limit: usize,
         read: impl FnMut(&Row) -> oracle::Result<T>,
     ) -> Result<Vec<T>> {
-        self.fetch(op, sql, binds, FETCH, None, read)
+        self.fetch(op, sql, binds, (FETCH, limit), read)
     }
 
-    /// Runs a query and fetches at most `limit` rows, in one round trip: of a query that locks, no
-    /// other row is locked, because Oracle locks what it fetches.
+    /// Runs a query that locks, and fetches at most `limit` rows in one round trip: no other row is
+    /// locked, because Oracle locks what it fetches.
     ///
     /// # Errors
     /// What the server says.
-    pub fn query_first<T>(
+    pub fn query_locked<T>(
         &self,
         op: Op,
         sql: &str,
@@ -114,7 +115,7 @@ impl Session {
         read: impl FnMut(&Row) -> oracle::Result<T>,
     ) -> Result<Vec<T>> {
         let size = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
-        self.fetch(op, sql, binds, size, Some(limit), read)
+        self.fetch(op, sql, binds, (size, limit), read)
     }
 
     fn fetch<T>(
@@ -122,8 +123,7 @@ impl Session {
         op: Op,
         sql: &str,
         binds: &Binds<'_>,
-        size: u32,
-        limit: Option<usize>,
+        (size, limit): (u32, usize),
         mut read: impl FnMut(&Row) -> oracle::Result<T>,
     ) -> Result<Vec<T>> {
         let mut run = move || {
@@ -134,7 +134,7 @@ impl Session {
                 .fetch_array_size(size)
                 .build()?;
             let rows = statement.query_named(&named(binds))?;
-            rows.take(limit.unwrap_or(usize::MAX))
+            rows.take(limit)
                 .map(|row| row.and_then(|row| read(&row)))
                 .collect()
         };
@@ -198,6 +198,25 @@ impl Session {
         self.connection
             .commit()
             .map_err(|error| oracle_error(op, self.backend, error))
+    }
+
+    /// As [`Session::commit`], answered before the redo is on disk: a crash of the server may lose
+    /// it, never half of it.
+    ///
+    /// # Errors
+    /// As [`Session::commit`].
+    pub fn commit_relaxed(&self, op: Op) -> Result<()> {
+        self.execute(op, "COMMIT WRITE BATCH NOWAIT", &[]).map(drop)
+    }
+
+    /// Bounds every later call of the server, or lifts the bound.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn set_call_timeout(&self, limit: Option<Duration>) -> Result<()> {
+        self.connection
+            .set_call_timeout(limit)
+            .map_err(|error| oracle_error(Op::Open, self.backend, error))
     }
 
     /// Undoes the transaction.

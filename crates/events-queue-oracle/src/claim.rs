@@ -1,0 +1,212 @@
+//! Claiming: what is due is moved to where it belongs, then a batch is locked and leased.
+
+use std::time::Duration;
+
+use events_core::{EventId, HoldToken, Result, Timestamp};
+use events_oracle_session::{Columns as _, Value};
+use events_queue::{Claim, Claimed, DeadReason, LEASE_ENDED, Row};
+
+use crate::bury::bury;
+use crate::database::Turn;
+use crate::row::{DELAYED, LEASED, READY, SUSPECT, event_id, json, time, within};
+
+/// The most rows of each sort that one claim moves.
+const MOST_MOVED: usize = 500;
+/// Above every stored priority.
+const ANY_PRIORITY: i64 = 100_000;
+
+/// What a queue holds that a claim may have to act on. Priorities are negated.
+struct Outlook {
+    now: Timestamp,
+    next_delayed: Option<Timestamp>,
+    next_lease_end: Option<Timestamp>,
+    next_expiry: Option<Timestamp>,
+    ready: Option<i64>,
+    suspect: Option<i64>,
+    paused: bool,
+}
+
+impl Outlook {
+    fn of(turn: &Turn<'_>, queue_id: i64) -> Result<Self> {
+        let binds = [("queue_id", Value::from(queue_id))];
+        let rows = turn.query(&turn.db.sql.outlook, &binds, |row| {
+            Ok(Self {
+                now: time(row, 0)?,
+                next_delayed: row.time(1)?,
+                next_lease_end: row.time(2)?,
+                next_expiry: row.time(3)?,
+                ready: row.optional_integer(4)?,
+                suspect: row.optional_integer(5)?,
+                paused: row.integer(6)? != 0,
+            })
+        })?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .expect("a query of dual has one row"))
+    }
+
+    fn turning_points(&self) -> impl Iterator<Item = Timestamp> {
+        [self.next_delayed, self.next_lease_end, self.next_expiry]
+            .into_iter()
+            .flatten()
+    }
+
+    fn anything_due(&self) -> bool {
+        self.turning_points().any(|at| at <= self.now)
+    }
+
+    /// How long until something becomes claimable by itself.
+    fn next_due(&self) -> Option<Duration> {
+        let left = |at: Timestamp| Duration::try_from(at.duration_since(self.now));
+        self.turning_points()
+            .map(|at| left(at).unwrap_or_default())
+            .min()
+    }
+}
+
+/// Takes up to `limit` events under a lease.
+pub(crate) fn claim(turn: &mut Turn<'_>, claim: &Claim) -> Result<Claimed> {
+    let mut found = Claimed::default();
+    take(turn, claim, &mut found)?;
+    if found.alone && found.rows.is_empty() && claim.suspects {
+        // Another session has the suspect, so what stands behind it may be taken.
+        take(turn, claim, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn take(turn: &mut Turn<'_>, claim: &Claim, found: &mut Claimed) -> Result<()> {
+    let mut outlook = Outlook::of(turn, claim.queue_id)?;
+    if outlook.paused {
+        found.next_due = None;
+        return Ok(());
+    }
+    if outlook.anything_due() {
+        move_due(turn, claim, outlook.now, found)?;
+        outlook = Outlook::of(turn, claim.queue_id)?;
+    }
+    found.alone = match (outlook.suspect, outlook.ready) {
+        (Some(suspect), Some(ready)) => suspect <= ready,
+        (suspect, _) => suspect.is_some(),
+    };
+    found.next_due = outlook.next_due();
+    let (status, before, limit) = if found.alone {
+        (SUSPECT, ANY_PRIORITY, usize::from(claim.suspects))
+    } else if outlook.ready.is_some() {
+        // Ready events that a suspect one stands before are left for a later claim.
+        (READY, outlook.suspect.unwrap_or(ANY_PRIORITY), claim.limit)
+    } else {
+        return Ok(());
+    };
+    if limit > 0 {
+        found.rows = lease(turn, claim, &outlook, (status, before, limit))?;
+    }
+    Ok(())
+}
+
+/// A row that is locked and not leased yet.
+struct Locked {
+    row: Row,
+    /// As it is stored, before this claim.
+    lease_token: i64,
+}
+
+/// Locks rows as they are fetched and leases them in one round trip.
+fn lease(
+    turn: &mut Turn<'_>,
+    claim: &Claim,
+    outlook: &Outlook,
+    (status, before, limit): (i64, i64, usize),
+) -> Result<Vec<Row>> {
+    let db = turn.db;
+    let until = outlook
+        .now
+        .checked_add(claim.lease)
+        .unwrap_or(Timestamp::MAX);
+    let binds = [
+        ("queue_id", Value::from(claim.queue_id)),
+        ("status", Value::from(status)),
+        ("before", Value::from(before)),
+        ("now", Value::from(outlook.now)),
+    ];
+    let locked = turn.lock(&db.sql.claim, &binds, limit, |row| {
+        let lease_token = row.integer(4)?;
+        let token = HoldToken {
+            queue_id: claim.queue_id,
+            row: row.integer(0)?,
+            priority: within(-row.integer(2)?),
+            attempts: within(row.integer(3)? + 1),
+            fence: lease_token + 1,
+            keyed: row.integer(5)? != 0,
+        };
+        let event_id: EventId = event_id(row, 1)?;
+        let row = Row {
+            token,
+            event_id,
+            available_at: time(row, 6)?,
+            created_at: time(row, 7)?,
+            expires_at: row.time(8)?,
+            metadata: json(row, 9)?,
+            payload: json(row, 10)?.unwrap_or_default(),
+            lease_expires_at: until,
+        };
+        Ok(Locked { row, lease_token })
+    })?;
+    let leases: Vec<_> = locked
+        .iter()
+        .map(|locked| {
+            vec![
+                ("until", Value::from(until)),
+                ("id", Value::from(locked.row.token.row)),
+                ("lease_token", Value::from(locked.lease_token)),
+            ]
+        })
+        .collect();
+    let leased = turn.each(&db.sql.lease, &leases)?;
+    let ours = locked.into_iter().zip(leased);
+    Ok(ours
+        .filter(|(_, rows)| *rows == 1)
+        .map(|(locked, _)| locked.row)
+        .collect())
+}
+
+/// Moves what is due: delayed events, ended leases, expired events. A bounded number each.
+fn move_due(turn: &mut Turn<'_>, claim: &Claim, now: Timestamp, found: &mut Claimed) -> Result<()> {
+    let db = turn.db;
+    let ended = due(turn, claim, now, LEASED)?;
+    let is_last = |(_, attempts): &(i64, i64)| *attempts >= i64::from(claim.max_attempts);
+    let (exhausted, tried): (Vec<_>, Vec<_>) = ended.into_iter().partition(is_last);
+    let exhausted: Vec<i64> = exhausted.into_iter().map(|(id, _)| id).collect();
+    bury(turn, &exhausted, DeadReason::MaxAttempts, Some(LEASE_ENDED))?;
+    found.dead += exhausted.len();
+    let delayed = due(turn, claim, now, DELAYED)?;
+    let rows = |rows: Vec<(i64, i64)>, status: i64| {
+        rows.into_iter()
+            .map(move |(id, _)| vec![("status", Value::from(status)), ("id", Value::from(id))])
+    };
+    let moved: Vec<_> = rows(tried, SUSPECT).chain(rows(delayed, READY)).collect();
+    turn.each(&db.sql.turn, &moved)?;
+    // Last, so that nothing which was just made ready has expired.
+    let binds = [
+        ("queue_id", Value::from(claim.queue_id)),
+        ("now", Value::from(now)),
+    ];
+    let expired = turn.lock(&db.sql.expired, &binds, MOST_MOVED, |row| row.integer(0))?;
+    bury(turn, &expired, DeadReason::Expired, None)?;
+    found.expired += expired.len();
+    Ok(())
+}
+
+/// Locks rows of this status whose time has come; answers ids and attempts.
+fn due(turn: &mut Turn<'_>, claim: &Claim, now: Timestamp, status: i64) -> Result<Vec<(i64, i64)>> {
+    let binds = [
+        ("queue_id", Value::from(claim.queue_id)),
+        ("status", Value::from(status)),
+        ("now", Value::from(now)),
+    ];
+    let sql = &turn.db.sql.due;
+    turn.lock(sql, &binds, MOST_MOVED, |row| {
+        Ok((row.integer(0)?, row.integer(1)?))
+    })
+}

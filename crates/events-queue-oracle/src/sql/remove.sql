@@ -1,0 +1,2 @@
+/* events.table.remove */
+DELETE FROM sqlspec_event_queue WHERE id = :id
