@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use std::sync::Arc;
+
 use parking_lot::{Condvar, Mutex};
 
 use crate::OraError;
+use crate::gate::Gate;
 
 /// How long a waiting call sleeps before it looks at what other processes did.
 const LOOK: Duration = Duration::from_millis(5);
@@ -17,9 +20,18 @@ pub struct Call {
     timeout: Mutex<Option<Duration>>,
     deadline: Mutex<Option<Instant>>,
     bell: Condvar,
+    gate: Option<Arc<Gate>>,
 }
 
 impl Call {
+    /// The calls of a session that may be killed.
+    pub(crate) fn guarded(gate: Arc<Gate>) -> Self {
+        Self {
+            gate: Some(gate),
+            ..Self::default()
+        }
+    }
+
     /// Begins a call: its timeout runs from now, and an earlier break is forgotten.
     pub fn begin(&self) {
         self.broken.store(false, Ordering::SeqCst);
@@ -48,7 +60,7 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// ORA-01013 after a break, ORA-03136 after the call timeout.
+    /// ORA-01013 after a break, ORA-03136 after the call timeout, ORA-03113 when the session is gone.
     pub fn wait(&self, at_most: Duration) -> Result<(), OraError> {
         let mut deadline = self.deadline.lock();
         if !self.broken.load(Ordering::SeqCst) {
@@ -63,6 +75,10 @@ impl Call {
         if deadline.is_some_and(|end| end <= Instant::now()) {
             return Err(OraError::new(3136, "inbound connection timed out"));
         }
-        Ok(())
+        drop(deadline);
+        match &self.gate {
+            Some(gate) if gate.killed() => Err(OraError::session_gone()),
+            _ => Ok(()),
+        }
     }
 }

@@ -10,12 +10,21 @@
 //! link of that name into a folder of its own.
 
 mod call;
+mod control;
 /// What executes statements, one part of the server each.
 pub mod engine;
 mod error;
+mod gate;
+mod number;
+mod oci;
+mod process;
+mod server;
+mod session;
+mod sql;
 mod value;
 
 pub use call::Call;
 pub use engine::{Engine, Outcome, Rows};
 pub use error::OraError;
+pub use server::{Plan, Server, WRONG_PASSWORD, install};
 pub use value::{Bind, Binds, Column, Kind, Value};

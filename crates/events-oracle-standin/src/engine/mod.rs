@@ -7,6 +7,7 @@ use crate::call::Call;
 use crate::value::{Binds, Column, Value};
 
 mod dual;
+mod queue;
 
 /// The rows of a query, made as they are fetched.
 pub type Rows = Box<dyn Iterator<Item = Result<Vec<Value>, OraError>> + Send>;
@@ -76,6 +77,8 @@ pub trait Engine: Send {
 ///
 /// When the server's files cannot be opened.
 pub fn begin(folder: &Path, session: i64, version: u32) -> Result<Vec<Box<dyn Engine>>, OraError> {
-    let _ = (folder, session, version);
-    Ok(vec![Box::new(dual::Dual)])
+    Ok(vec![
+        Box::new(dual::Dual),
+        Box::new(queue::Queues::open(folder, session, version)?),
+    ])
 }
