@@ -184,7 +184,7 @@ fn a_process_that_only_consumes_copies_the_log() {
 
     let database = Connection::open(&file).unwrap();
     let _worker = consume(&file, "");
-    let acked = "SELECT count(*) FROM sqlspec_event_queue WHERE status = 4";
+    let acked = "SELECT count(*) FROM sqlspec_event_queue WHERE status = 14";
     until("not everything is handled", || {
         let acked: i64 = database.query_row(acked, [], |row| row.get(0)).unwrap();
         acked == EVENTS

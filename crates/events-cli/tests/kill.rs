@@ -213,7 +213,7 @@ fn drained(file: &Path) {
     let database = Connection::open(file).unwrap();
     let until = Instant::now() + PATIENCE;
     loop {
-        let sql = "SELECT count(*) FROM sqlspec_event_queue WHERE status <> 4";
+        let sql = "SELECT count(*) FROM sqlspec_event_queue WHERE status <> 14";
         let left: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
         if left == 0 {
             return;

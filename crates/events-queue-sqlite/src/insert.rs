@@ -9,9 +9,7 @@ use crate::database::{Database, Session};
 use crate::error::sqlite;
 use crate::register::register;
 use crate::row::micros;
-
-const READY: i64 = 0;
-const DELAYED: i64 = 1;
+use crate::status;
 
 /// Stores events; answers how many were not repeats. The transaction is the caller's.
 pub(crate) fn insert(db: &mut Database, rows: &[NewRow]) -> Result<usize> {
@@ -80,9 +78,9 @@ fn insert_rows(db: Session<'_>, row: &NewRow, now: i64) -> Result<usize> {
             parts.channel.as_str(),
             row.id.as_bytes(),
             if parts.delay.is_zero() {
-                READY
+                status::READY
             } else {
-                DELAYED
+                status::DELAYED
             },
             parts.priority,
             now.saturating_add(micros(parts.delay)),

@@ -41,6 +41,7 @@ mod register;
 mod row;
 mod settle;
 mod sql;
+mod status;
 mod store;
 mod ticket;
 mod transaction;

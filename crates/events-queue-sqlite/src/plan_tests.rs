@@ -1,5 +1,6 @@
 //! Query plans: every statement of the hot path and of the clean-up seeks, and sorts nothing.
 
+mod in_place;
 mod large;
 
 use events_core::TableName;

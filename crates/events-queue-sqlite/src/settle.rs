@@ -9,6 +9,7 @@ use crate::bury::{bury, key_settled};
 use crate::database::Database;
 use crate::error::sqlite;
 use crate::row::micros;
+use crate::status;
 
 /// Records verdicts, in order.
 pub(crate) fn settle(db: &mut Database, settlements: &[StoreSettlement]) -> Result<Vec<Outcome>> {
@@ -23,7 +24,11 @@ fn settle_one(db: &mut Database, settlement: &StoreSettlement, now: i64) -> Resu
     let recorded = match &settlement.verdict {
         StoreVerdict::Ack => ack(db, settlement, now)?,
         StoreVerdict::Retry { after, error } => {
-            let delayed = !after.is_zero();
+            let waiting = if after.is_zero() {
+                status::READY
+            } else {
+                status::DELAYED
+            };
             let available_at = now.saturating_add(micros(*after));
             let StoreSettlement {
                 token, event_id, ..
@@ -34,7 +39,7 @@ fn settle_one(db: &mut Database, settlement: &StoreSettlement, now: i64) -> Resu
                     token.row,
                     token.fence,
                     event_id.as_bytes(),
-                    delayed,
+                    waiting,
                     available_at,
                     error
                 ])
@@ -42,7 +47,10 @@ fn settle_one(db: &mut Database, settlement: &StoreSettlement, now: i64) -> Resu
             retried == 1
         }
         StoreVerdict::Dead { reason, error } => {
-            let held = matches!(status(db, settlement)?, Some(2 | 3));
+            let held = matches!(
+                status(db, settlement)?,
+                Some(status::SUSPECT | status::LEASED)
+            );
             if held {
                 bury(db, settlement.token.row, *reason, error.as_deref(), now)?;
             }
@@ -53,14 +61,18 @@ fn settle_one(db: &mut Database, settlement: &StoreSettlement, now: i64) -> Resu
             fenced(db, &db.sql.extend, settlement, Some(until), Op::Extend)?
         }
         StoreVerdict::Release { suspect } => {
-            let status = if *suspect { 2 } else { 0 };
+            let status = if *suspect {
+                status::SUSPECT
+            } else {
+                status::READY
+            };
             fenced(db, &db.sql.release, settlement, Some(status), Op::Nack)?
         }
     };
     if !recorded {
         return Ok(match status(db, settlement)? {
-            Some(4) => Outcome::AlreadyAcked,
-            Some(0 | 1) => Outcome::AlreadyNacked,
+            Some(status::ACKED) => Outcome::AlreadyAcked,
+            Some(status::READY | status::DELAYED) => Outcome::AlreadyNacked,
             _ => Outcome::Gone,
         });
     }

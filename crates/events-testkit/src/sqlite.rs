@@ -53,10 +53,10 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 fn state(stored: &rusqlite::types::Value) -> State {
     use rusqlite::types::Value;
     match stored {
-        Value::Integer(0 | 2) => State::Ready,
-        Value::Integer(1) => State::Delayed,
-        Value::Integer(3) => State::Leased,
-        Value::Integer(4) => State::Acked,
+        Value::Integer(10 | 12) => State::Ready,
+        Value::Integer(11) => State::Delayed,
+        Value::Integer(13) => State::Leased,
+        Value::Integer(14) => State::Acked,
         Value::Text(reason) if reason == "max_attempts" => State::Exhausted,
         Value::Text(reason) if reason == "expired" => State::Expired,
         Value::Text(reason) if reason == "rejected" || reason == "undecodable" => State::Rejected,

@@ -123,10 +123,10 @@ impl File {
         let connection = raw::connect(&self.path(), Durability::Process)?;
         let queue_id = raw::register(&connection)?;
         let (status, at) = match state {
-            State::Ready => (0, now_micros()),
-            State::Delayed => (1, now_micros() + HOUR_MICROS),
-            State::Leased => (3, now_micros() + HOUR_MICROS),
-            State::Acked => (4, now_micros()),
+            State::Ready => (10, now_micros()),
+            State::Delayed => (11, now_micros() + HOUR_MICROS),
+            State::Leased => (13, now_micros() + HOUR_MICROS),
+            State::Acked => (14, now_micros()),
         };
         let rows = i64::try_from(rows)?;
         connection.execute(FILL, params![rows, queue_id, status, at, now_micros()])?;

@@ -20,6 +20,8 @@ const ACK_DELETE: &str = include_str!("../../../events-queue-sqlite/src/sql/ack_
 const REGISTER: &str = include_str!("../../../events-queue-sqlite/src/sql/register.sql");
 const FIND_QUEUE: &str = include_str!("../../../events-queue-sqlite/src/sql/find_queue.sql");
 
+/// The status of a row that can be claimed.
+const READY: i64 = 10;
 const DEFAULT_GROUP: &str = "-";
 const LEASE_MICROS: i64 = 30_000_000;
 
@@ -97,7 +99,7 @@ impl<'c> Raw<'c> {
         self.insert.execute(params![
             CHANNEL,
             self.next_id.to_be_bytes(),
-            0,
+            READY,
             0,
             now,
             none,

@@ -212,7 +212,7 @@ const FOREIGN: &str =
     "INSERT INTO sqlspec_event_queue (queue_id, event_id, available_at, created_at, payload)
      SELECT queue_id, randomblob(16), 0, 0, '\"foreign\"' FROM sqlspec_event_queue_queue";
 const FOREIGN_DELAYED: &str = "INSERT INTO sqlspec_event_queue (queue_id, event_id, status, available_at, created_at, payload)
-     SELECT queue_id, randomblob(16), 1, (unixepoch('subsec') * 1000000) + 300000, 0, '\"later\"' FROM sqlspec_event_queue_queue";
+     SELECT queue_id, randomblob(16), 11, (unixepoch('subsec') * 1000000) + 300000, 0, '\"later\"' FROM sqlspec_event_queue_queue";
 
 fn no_watch(_: &Path) -> io::Result<Watch> {
     // What the kernel says when a user has as many watches as it may have.

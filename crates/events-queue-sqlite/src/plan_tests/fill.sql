@@ -12,17 +12,17 @@ INSERT INTO sqlspec_event_queue
 SELECT CASE WHEN i % 20 = 0 THEN 1 + i % max(2, {rows} / 100) ELSE 1 END,
        randomblob(16),
        s.status,
-       CASE s.status WHEN 0 THEN 1 + i % 3 ELSE 0 END,
-       s.status / 2,
-       s.status / 2,
+       CASE s.status WHEN 10 THEN 1 + i % 3 ELSE 0 END,
+       (s.status - 10) / 2,
+       (s.status - 10) / 2,
        0,
-       CASE s.status WHEN 1 THEN {now} + 3600000000 + i ELSE {now} - i END,
-       CASE s.status WHEN 3 THEN {now} + 60000000 + i END,
+       CASE s.status WHEN 11 THEN {now} + 3600000000 + i ELSE {now} - i END,
+       CASE s.status WHEN 13 THEN {now} + 60000000 + i ELSE 253402300799999999 END,
        CASE WHEN i % 7 = 0 THEN {now} + 7200000000 + i END,
-       CASE s.status WHEN 4 THEN {now} - i END,
+       CASE s.status WHEN 14 THEN {now} - i ELSE 253402300799999999 END,
        {now} - i,
        '{"n": 1}'
-  FROM numbers, (SELECT 0 AS status UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) AS s;
+  FROM numbers, (SELECT 10 AS status UNION ALL SELECT 11 UNION ALL SELECT 12 UNION ALL SELECT 13 UNION ALL SELECT 14) AS s;
 
 INSERT INTO sqlspec_event_queue_dead
     (queue_id, event_id, priority, attempts, lease_token, keyed, requeues, reason, died_at, created_at, payload)

@@ -1,4 +1,4 @@
 -- Events that nobody claimed in time.
 SELECT id FROM sqlspec_event_queue
- WHERE queue_id = ?1 AND expires_at IS NOT NULL AND status < 3 AND expires_at <= ?2
+ WHERE queue_id = ?1 AND expires_at IS NOT NULL AND status < 13 AND expires_at <= ?2
  ORDER BY expires_at LIMIT 500

@@ -1,5 +1,5 @@
 -- Delayed events whose time has come.
-UPDATE sqlspec_event_queue SET status = 0
+UPDATE sqlspec_event_queue SET status = 10
  WHERE id IN (SELECT id FROM sqlspec_event_queue
-               WHERE queue_id = ?1 AND status = 1 AND available_at <= ?2
+               WHERE queue_id = ?1 AND status = 11 AND available_at <= ?2
                ORDER BY available_at LIMIT 500)
