@@ -6,6 +6,7 @@ mod durability;
 mod file;
 mod options;
 mod postgres_crash;
+mod postgres_example;
 mod postgres_roles;
 mod quick_start;
 mod transaction;

@@ -12,6 +12,7 @@ mod flags;
 mod install;
 mod migrate;
 mod sh;
+mod sqlspec;
 mod test;
 mod tidy;
 

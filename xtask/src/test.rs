@@ -10,10 +10,12 @@ use std::fs;
 use crate::flags::TestOptions;
 use crate::install;
 use crate::sh::{self, Result};
+use crate::sqlspec;
 
 /// Runs the tests; fails if one of them does.
 pub(crate) fn run(options: &TestOptions) -> Result<()> {
-    let missing = install::ensure(options.install)?;
+    let mut missing = install::ensure(options.install)?;
+    missing.extend(sqlspec::ensure(options.install));
     let log = tempfile::NamedTempFile::new()?;
     // All test binaries run even if one fails: a list of failures is worth more than the first.
     let mut command = sh::cargo_at_root("test --workspace --all-features --no-fail-fast");

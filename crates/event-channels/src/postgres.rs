@@ -12,10 +12,17 @@
 //! # Ok(()) }
 //! ```
 
-pub use events_pg_native::{Endpoint, Pool, TlsConnector, tokio_postgres};
+use std::any::Any;
 
-use crate::EventsConfig;
+use events_core::{Error, ErrorKind, EventId, NewEvent, Op, Result};
+use events_pg_native::NotifyBackend;
+pub use events_pg_native::{
+    Endpoint, OpenTransaction, Pool, TlsConnector, TransactionalPublish, Wake, deadpool_postgres,
+    tokio_postgres,
+};
+
 use crate::config::{Database, Server};
+use crate::{EventChannel, EventsConfig};
 
 impl EventsConfig {
     /// The defaults, for a PostgreSQL server that is reached as the endpoint says.
@@ -30,5 +37,21 @@ impl EventsConfig {
     #[must_use]
     pub fn from_pool(pool: Pool, listen: Endpoint) -> Self {
         Self::of(Database::Postgres(Server::at(listen, Some(pool))))
+    }
+}
+
+impl TransactionalPublish for EventChannel {
+    async fn publish_many_in<T: OpenTransaction>(
+        &self,
+        tx: &T,
+        events: Vec<NewEvent>,
+    ) -> Result<(Vec<EventId>, Wake)> {
+        let backend: &dyn Any = &*self.shared().backend;
+        match backend.downcast_ref::<NotifyBackend>() {
+            Some(notify) => notify.publish_many_in(tx, events).await,
+            None => Err(Error::new(ErrorKind::Unsupported, Op::Publish)
+                .because("this channel cannot publish in a transaction of PostgreSQL")
+                .in_backend(self.backend_name())),
+        }
     }
 }

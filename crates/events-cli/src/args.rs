@@ -35,6 +35,15 @@ pub(crate) struct Global {
     /// poll_queue, notify, notify_queue, aq or txeventq [default: what suits the database]
     #[arg(long, global = true, env = "EVENTS_BACKEND", hide_env_values = true, value_parser = backend)]
     pub(crate) backend: Option<BackendKind>,
+    /// URL for LISTEN on PostgreSQL, past a proxy that pools by transaction [default: --url]
+    #[arg(
+        long,
+        global = true,
+        env = "EVENTS_DIRECT_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) direct_url: Option<String>,
     /// Queue table [default: sqlspec_event_queue]
     #[arg(long, global = true, env = "EVENTS_TABLE", hide_env_values = true)]
     pub(crate) table: Option<String>,

@@ -25,6 +25,9 @@ pub(crate) fn config(global: &Global) -> Done<EventsConfig> {
     if let Some(backend) = global.backend {
         config = config.backend(backend);
     }
+    if let Some(url) = &global.direct_url {
+        config = config.direct_url(url)?;
+    }
     if let Some(table) = &global.table {
         config = config.queue_table(table);
     }
@@ -38,17 +41,26 @@ pub(crate) async fn open(global: &Global) -> Done<EventChannel> {
 
 /// Every user of the machine can read the arguments of a process.
 fn warn_of_password(global: &Global) {
-    let Some(url) = global.url.as_deref().filter(|url| has_password(url)) else {
-        return;
-    };
-    let given = std::env::args_os().any(|argument| {
-        let argument = argument.to_str();
-        argument.is_some_and(|text| text == url || text.strip_prefix("--url=") == Some(url))
-    });
-    if given {
-        tracing::warn!(
-            "the URL on the command line holds a password; EVENTS_URL or a file is safer"
-        );
+    let urls = [
+        ("--url", "EVENTS_URL", &global.url),
+        ("--direct-url", "EVENTS_DIRECT_URL", &global.direct_url),
+    ];
+    for (flag, variable, url) in urls {
+        let Some(url) = url.as_deref().filter(|url| has_password(url)) else {
+            continue;
+        };
+        let given = std::env::args_os().any(|argument| {
+            let text = argument.to_str().unwrap_or_default();
+            text == url
+                || text
+                    .strip_prefix(flag)
+                    .is_some_and(|rest| rest.strip_prefix('=') == Some(url))
+        });
+        if given {
+            tracing::warn!(
+                "the URL of {flag} on the command line holds a password; {variable} or a file is safer"
+            );
+        }
     }
 }
 

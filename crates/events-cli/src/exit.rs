@@ -43,6 +43,7 @@ impl Failure {
                 ErrorKind::Unavailable
                 | ErrorKind::NotConfigured
                 | ErrorKind::Auth
+                | ErrorKind::Tls
                 | ErrorKind::Permission
                 | ErrorKind::Timeout
                 | ErrorKind::Busy => 4,

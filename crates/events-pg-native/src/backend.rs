@@ -60,14 +60,15 @@ pub struct NotifyBackend {
 }
 
 impl NotifyBackend {
-    fn check_open(&self, op: Op) -> Result<()> {
+    pub(crate) fn check_open(&self, op: Op) -> Result<()> {
         if self.hub.closer.is_closed() {
             return Err(closed(op));
         }
         Ok(())
     }
 
-    fn outgoing(&self, events: Vec<NewEvent>) -> Result<Vec<Outgoing>> {
+    /// Events ready to be sent, or what is wrong with one of them.
+    pub(crate) fn outgoing(&self, events: Vec<NewEvent>) -> Result<Vec<Outgoing>> {
         let now = Timestamp::now();
         let outgoing = |event: NewEvent| {
             event.check_supported(&CAPABILITIES)?;

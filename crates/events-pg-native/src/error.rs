@@ -80,6 +80,10 @@ fn kind_of(error: &tokio_postgres::Error) -> (ErrorKind, String) {
             ErrorKind::Auth,
             format!("the login cannot be done as the server asks: {text}"),
         ),
+        "invalid configuration" if text == "password missing" => (
+            ErrorKind::Auth,
+            "the server asks for a password and the URL has none".into(),
+        ),
         "error connecting to server" => (
             ErrorKind::Unavailable,
             format!("the server cannot be reached: {text}"),

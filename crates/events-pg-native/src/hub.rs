@@ -16,6 +16,7 @@ use events_core::{
 };
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_postgres::Notification;
 
 use crate::buffer::{Buffer, Put};
@@ -31,6 +32,9 @@ use crate::topics::{Subscriber, Topics};
 /// because a server that is back is to be noticed within a second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Attempts begin this far apart, so that whoever ends each session at once is not asked in a hot
+/// loop.
+const SPACING: Duration = Duration::from_millis(100);
 
 /// What subscriptions ask for.
 #[derive(Debug)]
@@ -86,6 +90,8 @@ pub(crate) struct Hub {
     topics: Topics,
     /// Whether notifications were seen to arrive on the way that `connector` takes.
     proven: bool,
+    /// When the last attempt to connect began.
+    attempted: Option<Instant>,
     /// What the last session that was live was lost by, until everybody is told.
     outage: Option<(Timestamp, Error)>,
 }
@@ -121,6 +127,7 @@ impl Hub {
             closing: None,
             topics: Topics::default(),
             proven: false,
+            attempted: None,
             outage: None,
         };
         let done = Done(handle.done.clone());
@@ -157,6 +164,10 @@ impl Hub {
                 self.note(command);
                 continue;
             }
+            if let Some(last) = self.attempted {
+                self.rest_until(last + SPACING).await?;
+            }
+            self.attempted = Some(Instant::now());
             match self.attempt().await? {
                 Ok(session) => return Ok(self.go_live(session)),
                 Err(error) => {
@@ -309,13 +320,18 @@ impl Hub {
         }
     }
 
-    /// Waits before the next attempt; what is asked for meanwhile is noted.
+    /// Waits before the next attempt.
     async fn pause(&mut self, failures: u32) -> Result<(), Closed> {
         let longest = SHORTEST_PAUSE
             .saturating_mul(1 << failures.min(10))
             .min(LONGEST_PAUSE);
         let pause = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let over = tokio::time::sleep(pause);
+        self.rest_until(Instant::now() + pause).await
+    }
+
+    /// Waits; what is asked for meanwhile is noted.
+    async fn rest_until(&mut self, moment: Instant) -> Result<(), Closed> {
+        let over = tokio::time::sleep_until(moment);
         let mut over = std::pin::pin!(over);
         loop {
             tokio::select! {

@@ -42,13 +42,15 @@ mod sql;
 mod subscription;
 mod tls;
 mod topics;
+mod transaction;
 mod verifier;
 
 pub use backend::NotifyBackend;
 pub use config::{NotifyConfig, Publish};
 pub use connector::{Connector, TlsConnector};
-pub use deadpool_postgres::Pool;
+pub use deadpool_postgres::{self, Pool};
 pub use endpoint::Endpoint;
 pub use error::{driver as driver_error, pool as pool_error};
 pub use open::open;
 pub use tokio_postgres;
+pub use transaction::{OpenTransaction, TransactionalPublish, Wake};

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, GenericClient};
 
 use crate::error::{BACKEND, driver, pool};
 use crate::handover::Handover;
@@ -137,24 +137,24 @@ impl Publisher {
         let ids: Vec<_> = job.events.iter().map(|event| event.id).collect();
         self.handover.sent(&ids, outcome.is_ok());
         if outcome.is_ok() {
-            self.count(&job);
+            count(&self.meters, &job.events, job.asked.elapsed());
         }
         // Nobody may wait for it any more.
         let _ = job.answer.send(outcome);
     }
+}
 
-    fn count(&self, job: &Job) {
-        let took = job.asked.elapsed();
-        let mut rest = &job.events[..];
-        while let Some(first) = rest.first() {
-            let others = rest.iter().position(|event| event.channel != first.channel);
-            let (same, more) = rest.split_at(others.unwrap_or(rest.len()));
-            let meter = self.meters.of(&first.channel);
-            meter.add(Count::PublishNative, same.len() as u64);
-            meter.publish_took(took);
-            meter.batch(same.len());
-            rest = more;
-        }
+/// Counts events that were sent, and how long their caller waited for it.
+pub(crate) fn count(meters: &Meters, events: &[Outgoing], took: Duration) {
+    let mut rest = events;
+    while let Some(first) = rest.first() {
+        let others = rest.iter().position(|event| event.channel != first.channel);
+        let (same, more) = rest.split_at(others.unwrap_or(rest.len()));
+        let meter = meters.of(&first.channel);
+        meter.add(Count::PublishNative, same.len() as u64);
+        meter.publish_took(took);
+        meter.batch(same.len());
+        rest = more;
     }
 }
 
@@ -205,7 +205,9 @@ impl Service {
     /// Sends the events of these jobs as one statement.
     async fn send(&self, jobs: &[Job]) -> Result<()> {
         let connection = self.publisher.connection(Op::Publish).await?;
-        let sending = send_on(&connection, jobs);
+        let events: Vec<&Outgoing> = jobs.iter().flat_map(|job| &job.events).collect();
+        let client: &Client = &connection;
+        let sending = send_on(client, &events);
         match tokio::time::timeout(PATIENCE, sending).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(driver(Op::Publish, error)),
@@ -222,12 +224,14 @@ impl Service {
     }
 }
 
+/// Sends events as one statement: all of them or none.
+///
 /// Without a prepared statement: a proxy may give each transaction another server connection.
-async fn send_on(client: &Client, jobs: &[Job]) -> std::result::Result<(), tokio_postgres::Error> {
-    let events = || jobs.iter().flat_map(|job| &job.events);
-    if let [Job { events, .. }] = jobs
-        && let [event] = &events[..]
-    {
+pub(crate) async fn send_on(
+    client: &impl GenericClient,
+    events: &[&Outgoing],
+) -> std::result::Result<(), tokio_postgres::Error> {
+    if let [event] = events {
         let channel = Hidden(event.channel.as_str());
         let text = Hidden(&*event.text);
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
@@ -235,12 +239,9 @@ async fn send_on(client: &Client, jobs: &[Job]) -> std::result::Result<(), tokio
         client.execute_typed(NOTIFY, &parameters).await?;
         return Ok(());
     }
-    let channels = Hidden(
-        events()
-            .map(|event| event.channel.as_str())
-            .collect::<Vec<_>>(),
-    );
-    let texts = Hidden(events().map(|event| &*event.text).collect::<Vec<_>>());
+    let channels: Vec<&str> = events.iter().map(|event| event.channel.as_str()).collect();
+    let texts: Vec<&str> = events.iter().map(|event| &*event.text).collect();
+    let (channels, texts) = (Hidden(channels), Hidden(texts));
     let parameters: [(&(dyn ToSql + Sync), Type); 2] =
         [(&channels, Type::TEXT_ARRAY), (&texts, Type::TEXT_ARRAY)];
     client.execute_typed(NOTIFY_MANY, &parameters).await?;

@@ -254,8 +254,11 @@ impl Session {
                 Poll::Ready(Happening::Listening(change.listen))
             }
             Task::Heartbeat if count(&rows) == Some(self.listening.len()) => Poll::Pending,
-            // A proxy that gives each statement another server, or somebody's UNLISTEN.
-            Task::Heartbeat => lost(unavailable("the session no longer listens")),
+            Task::Heartbeat => lost(
+                Error::new(ErrorKind::NotConfigured, Op::Receive)
+                    .because("the session no longer listens, as if each statement had another one; a proxy that pools by transaction stands between: set direct_url to one that leads to the server itself")
+                    .in_backend(BACKEND),
+            ),
         }
     }
 }

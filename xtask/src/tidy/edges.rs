@@ -57,7 +57,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("events-cli", ABOVE_UMBRELLA),
-    ("events-bench", ABOVE_UMBRELLA),
+    // Throwaway servers come from the testkit.
+    (
+        "events-bench",
+        &[
+            "event-channels",
+            "events-core",
+            "events-migrations",
+            "events-testkit",
+        ],
+    ),
     (
         "events-testkit",
         &[

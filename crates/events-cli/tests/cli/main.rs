@@ -4,5 +4,6 @@ mod edges;
 mod ending;
 mod errors;
 mod events;
+mod notify;
 mod permissions;
 mod support;

@@ -24,6 +24,7 @@ pub(crate) fn command_of(binary: &Path, folder: &Path, arguments: &[&str]) -> Co
         .env("TMPDIR", folder);
     for variable in [
         "EVENTS_URL",
+        "EVENTS_DIRECT_URL",
         "EVENTS_BACKEND",
         "EVENTS_TABLE",
         "EVENTS_CONFIG",

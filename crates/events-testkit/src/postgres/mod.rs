@@ -6,11 +6,13 @@
 //! `EVENTS_TEST_POSTGRES_URL` names a server to use instead of the shared one.
 
 mod client;
+mod pooler;
 mod programs;
 mod server;
 mod shared;
 mod supervisor;
 
 pub use client::{Rows, query};
+pub use pooler::Pooler;
 pub use server::{Server, ServerOptions, Stop};
 pub use shared::{Database, database};

@@ -127,6 +127,12 @@ impl Server {
         &self.folder
     }
 
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
     /// Runs statements as its administrator.
     pub fn query(&self, sql: &str) -> Rows {
         query(&self.url("postgres"), sql)
@@ -268,7 +274,7 @@ fn write_private(path: &Path, content: &str) {
 }
 
 /// A port that nobody listens on, outside the range from which clients get theirs.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     loop {
         let port = fastrand::u16(15_000..32_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
@@ -277,7 +283,7 @@ fn free_port() -> u16 {
     }
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
+pub(super) fn wait_until(what: &str, done: impl Fn() -> bool) {
     let started = Instant::now();
     while !done() {
         assert!(

@@ -13,14 +13,15 @@ use nix::unistd::Pid;
 use super::programs::Programs;
 
 /// The program is `$3` and what follows. A line on the pipe keeps the folder, the mere end of the
-/// pipe removes it. The id stays that of our child until `wait`, so no other process is hit.
+/// pipe removes it. A server takes QUIT, and drops everything; a shell starts programs that ignore
+/// it, and those that have no handler of their own take TERM. The id stays that of our child until `wait`, so no other process is hit.
 const SCRIPT: &str = r#"
 folder=$1 log=$2 keep=; shift 2
 "$@" </dev/null >>"$log" 2>&1 &
 child=$!
 echo "$child"
 if read -r word; then keep=yes; fi
-kill -QUIT "$child" 2>/dev/null
+kill -QUIT "$child" 2>/dev/null; kill -TERM "$child" 2>/dev/null
 wait "$child"
 [ -n "$keep" ] || rm -rf "$folder"
 "#;
