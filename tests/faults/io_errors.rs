@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use events_testkit::Missing;
+use events_testkit::strace;
 
 use crate::peer::{Answers, Peer, assert_sound, command};
 use crate::watch::{Seen, Watch};
@@ -21,19 +20,6 @@ const ALL: usize = 2000;
 const BEFORE: u64 = 5;
 /// A short lease, so that what a failed process held comes back soon.
 const OPTIONS: &str = "lease_seconds = 0.3\npoll_interval = 0.05";
-
-/// strace, if it is there and may do its work.
-fn strace(test: &str) -> bool {
-    let mut probe = Command::new("strace");
-    probe
-        .args(["-f", "-o", "/dev/null", "true"])
-        .stderr(Stdio::null());
-    if probe.status().is_ok_and(|status| status.success()) {
-        return true;
-    }
-    Missing::new("strace", "strace is not installed, or may not trace").skip(test);
-    false
-}
 
 /// A file with some events in it, closed.
 fn prepared(folder: &Path) -> BTreeMap<u64, String> {
@@ -59,18 +45,8 @@ struct Run {
 fn run(folder: &Path, inject: &str) -> Run {
     let (file, log) = (folder.join("events.db"), folder.join("strace.log"));
     let calls = inject.split(':').next().unwrap();
-    let strace = [
-        "strace".as_ref(),
-        "-f".as_ref(),
-        "-qq".as_ref(),
-        "-o".as_ref(),
-        log.as_os_str(),
-        "-e".as_ref(),
-        format!("trace={calls}").as_ref(),
-        "-e".as_ref(),
-        format!("inject={inject}").as_ref(),
-    ]
-    .map(std::ffi::OsStr::to_owned);
+    let expressions = [format!("trace={calls}"), format!("inject={inject}")];
+    let strace = strace::words(&log, &expressions.each_ref().map(String::as_str));
     let mut peer = Peer::spawn(command(&strace, &file, OPTIONS));
     let mut run = Run::default();
     match peer.opened() {
@@ -136,7 +112,7 @@ fn assert_typed(inject: &str, error: &str) {
 
 /// Fails the n-th of these calls for n = 1, 2, … until it is not reached any more.
 fn sweep(test: &str, call: &str) {
-    if !strace(test) {
+    if !strace::available(test) {
         return;
     }
     let refused = refused_in_sweep(call);
@@ -210,7 +186,7 @@ fn a_flush_fails() {
 /// Shared memory and logs change their length where no publisher waits.
 #[test]
 fn a_change_of_length_fails() {
-    if strace("io_errors::a_change_of_length_fails") {
+    if strace::available("io_errors::a_change_of_length_fails") {
         refused_in_sweep("ftruncate:error=EIO");
         refused_in_sweep("ftruncate:error=ENOSPC");
     }
@@ -220,7 +196,7 @@ fn a_change_of_length_fails() {
 /// and within its end.
 #[test]
 fn it_is_killed_at_a_write() {
-    if !strace("io_errors::it_is_killed_at_a_write") {
+    if !strace::available("io_errors::it_is_killed_at_a_write") {
         return;
     }
     let template = tempfile::tempdir().unwrap();
@@ -233,19 +209,8 @@ fn it_is_killed_at_a_write() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.db");
         fs::copy(template.path().join("events.db"), &file).unwrap();
-        let strace = [
-            "strace",
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            "trace=pwrite64",
-        ]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(["-e".to_owned(), format!("inject={inject}")]);
-        let strace: Vec<_> = strace.collect();
+        let expression = format!("inject={inject}");
+        let strace = strace::words("/dev/null".as_ref(), &["trace=pwrite64", &expression]);
         let mut peer = Peer::spawn(command(&strace, &file, OPTIONS));
         let mut run = Run::default();
         let mut done = false;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use events_testkit::Missing;
+use events_testkit::strace;
 use tempfile::TempDir;
 
 const EVENTS: usize = 40;
@@ -20,31 +20,21 @@ enum Call {
 
 /// Runs a program under strace, and feeds it; `None` where that cannot be.
 fn traced(test: &str, program: &str, arguments: &[&str], input: &str) -> Option<Vec<Call>> {
+    if !strace::available(test) {
+        return None;
+    }
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("calls");
-    let mut strace = Command::new("strace");
-    strace
-        .args([
-            "-f",
-            "-qq",
-            "-s",
-            "80",
-            "-e",
-            "trace=fdatasync,fsync,write",
-            "-o",
-        ])
-        .arg(&log)
+    let words = strace::words(&log, &["trace=fdatasync,fsync,write"]);
+    let mut child = Command::new(&words[0])
+        .args(&words[1..])
+        .args(["-s", "80"])
         .arg(program)
         .args(arguments)
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let mut child = match strace.spawn() {
-        Ok(child) => child,
-        Err(e) => {
-            Missing::new("strace", format!("strace cannot be started: {e}")).skip(test);
-            return None;
-        }
-    };
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child
         .stdin
         .take()
@@ -52,11 +42,7 @@ fn traced(test: &str, program: &str, arguments: &[&str], input: &str) -> Option<
         .write_all(input.as_bytes())
         .unwrap();
     let output = child.wait_with_output().unwrap();
-    let log = std::fs::read_to_string(&log).unwrap_or_default();
-    if log.is_empty() {
-        Missing::new("strace", "no process can be traced here").skip(test);
-        return None;
-    }
+    let log = std::fs::read_to_string(&log).unwrap();
     assert!(output.status.success(), "{output:?}");
     Some(log.lines().filter_map(call).collect())
 }

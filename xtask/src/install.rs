@@ -73,8 +73,8 @@ const TOOLS: &[Tool] = &[
         folders: &[],
         package: "strace",
         files: &[],
-        why: "flushes to the disk are counted by the calls of a process",
-        skips: Some("tests that count flushes"),
+        why: "it counts flushes, makes writes fail, and sees which files a process opens",
+        skips: Some("tests that look at system calls or make them fail"),
     },
 ];
 

@@ -16,6 +16,7 @@ mod cancel;
 pub mod cases;
 mod harness;
 pub mod history;
+pub mod kernel;
 pub mod model;
 pub mod postgres;
 pub mod process;
@@ -23,6 +24,7 @@ pub mod proxy;
 mod seed;
 mod skip;
 pub mod sqlite;
+pub mod strace;
 
 pub use cancel::cancel_at;
 pub use harness::{
