@@ -82,6 +82,11 @@ impl Peer {
         }
     }
 
+    /// The id of the process, or of the program that it runs through.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it opened the database; else its error.
     pub(crate) fn opened(&self) -> Result<(), String> {
         match self.answers.recv_timeout(PATIENCE) {

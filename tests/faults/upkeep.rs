@@ -12,22 +12,22 @@ use tempfile::TempDir;
 
 use crate::peer::{PATIENCE, Peer, assert_sound, url};
 
-const MIB: u64 = 1024 * 1024;
+pub(crate) const MIB: u64 = 1024 * 1024;
 /// The log begins anew beyond 64 MiB; until that is done 16 MiB more may be written, and a batch.
-const BOUND: u64 = (64 + 16 + 8) * MIB;
+pub(crate) const BOUND: u64 = (64 + 16 + 8) * MIB;
 /// Without a flush for each commit, so that the disk is no bottleneck.
-const FAST: &str = "durability = \"process\"";
+pub(crate) const FAST: &str = "durability = \"process\"";
 
 /// In memory where that is possible: these tests write much, and no disk is a part of them.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
-fn log_of(file: &Path) -> PathBuf {
+pub(crate) fn log_of(file: &Path) -> PathBuf {
     file.with_extension("db-wal")
 }
 
-fn length(file: &Path) -> u64 {
+pub(crate) fn length(file: &Path) -> u64 {
     fs::metadata(file).map_or(0, |found| found.len())
 }
 
@@ -40,6 +40,12 @@ fn pages(database: &Connection) -> (i64, i64) {
         .unwrap()
 }
 
+/// Whether the log holds nothing that the database does not.
+pub(crate) fn is_copied(file: &Path) -> bool {
+    let (pages, copied) = pages(&Connection::open(file).unwrap());
+    pages == copied
+}
+
 /// The size of the database, what is still in the log included.
 fn size(database: &Connection) -> u64 {
     let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
@@ -47,7 +53,7 @@ fn size(database: &Connection) -> u64 {
     bytes.unsigned_abs()
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < until, "{what}");

@@ -14,6 +14,12 @@
 //! | `nack ID` | gives it back for an immediate retry | `nacked` |
 //! | `stats CHANNEL` | counts | `stats READY DELAYED LEASED ACKED DEAD` |
 //! | `health` | does a round trip | |
+//! | `count NAME` | sums a counter | `count NUMBER` |
+//! | `pages NUMBER` | limits the pages of the file | |
+//! | `status` | looks at the tables on a connection of its own | |
+//! | `another` | opens the file a second time, and closes it | |
+//! | `hold` | takes the write lock | |
+//! | `let_go` | gives it back | |
 //! | `shutdown` | closes and ends | |
 //!
 //! An error is answered as `err KIND TEXT`, and the next step is tried.
@@ -28,6 +34,7 @@ use event_channels::{
     Result, RetryAfter,
 };
 use events_queue_sqlite::SqliteConfig;
+use rusqlite::Connection;
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -71,18 +78,23 @@ fn fails(error: &Error) {
 
 struct Peer {
     file: String,
+    config: EventsConfig,
     runtime: Runtime,
     channel: EventChannel,
     streams: HashMap<String, Events>,
     held: HashMap<EventId, EventMessage>,
+    /// A connection of somebody else in the same process, in a transaction that writes.
+    holding: Option<Connection>,
 }
 
 impl Peer {
     fn open(runtime: Runtime, file: &str, options: &str) -> Result<Self> {
         let config = EventsConfig::new(format!("sqlite:{file}"))?.with_toml_str(options)?;
-        let channel = runtime.block_on(config.open())?;
+        let channel = runtime.block_on(config.clone().open())?;
         Ok(Self {
             file: file.to_owned(),
+            config,
+            holding: None,
             runtime,
             channel,
             streams: HashMap::new(),
@@ -135,6 +147,32 @@ impl Peer {
                 ));
             }
             ["health"] => drop(self.runtime.block_on(self.channel.health())?),
+            ["count", name] => {
+                let is_it = |key: &&String| key.ends_with(&format!(".{name}"));
+                let snapshot = self.channel.telemetry_snapshot();
+                let sum: f64 = snapshot.keys().filter(is_it).map(|key| snapshot[key]).sum();
+                say(&format!("count {sum}"));
+            }
+            ["pages", count] => {
+                let pages = u32::try_from(number(count)).expect("a number of pages");
+                events_queue_sqlite::limit_pages(pages);
+            }
+            ["status"] => drop(self.runtime.block_on(self.config.migrate_status())?),
+            ["another"] => {
+                // Its tables are there; making them would need the write lock.
+                let config = self.config.clone().auto_migrate(false);
+                let another = self.runtime.block_on(config.open())?;
+                let health = self.runtime.block_on(another.health());
+                self.runtime.block_on(another.shutdown())?;
+                drop(health?);
+            }
+            ["hold"] => {
+                let connection = Connection::open(&self.file).expect("the file can be opened");
+                let begun = connection.execute_batch("BEGIN IMMEDIATE");
+                begun.expect("nobody else writes");
+                self.holding = Some(connection);
+            }
+            ["let_go"] => self.holding = None,
             ["shutdown"] => {
                 self.streams.clear();
                 self.runtime.block_on(self.channel.shutdown())?;

@@ -245,6 +245,8 @@ impl Database {
             self.connection.execute_batch(synchronous).map_err(failed)?;
             self.synchronous = Some(synchronous);
         }
+        #[cfg(feature = "_failpoints")]
+        crate::failpoint::apply_limit(&self.connection).map_err(failed)?;
         self.run("BEGIN IMMEDIATE")
     }
 

@@ -49,6 +49,9 @@ mod upkeep;
 mod writer;
 
 pub use config::{Location, SqliteConfig};
+#[cfg(feature = "_failpoints")]
+#[doc(hidden)]
+pub use failpoint::limit_pages;
 pub use open::{connect, look, open};
 pub use rusqlite;
 pub use rusqlite::Connection;
