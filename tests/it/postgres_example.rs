@@ -17,7 +17,10 @@ fn postgresql(database: &Database) -> String {
 
 /// Publish first, iterate then: the channel hands over what it has published itself.
 #[tokio::test]
-#[expect(clippy::never_loop, reason = "the example leaves after the first event")]
+#[expect(
+    clippy::never_loop,
+    reason = "the example leaves after the first event"
+)]
 async fn the_example_runs_as_it_is_written() {
     let Some(database) = new_database("the_example_runs_as_it_is_written") else {
         return;
