@@ -64,6 +64,9 @@ pub struct Subscribe {
     pub prefetch: Option<usize>,
     /// The longest wait between two looks at the database; `None` is the configured one.
     pub poll_interval: Option<Duration>,
+    /// Verdicts come from elsewhere while it waits: a consumer that holds all it may waits for one
+    /// instead of answering `Unsettled`.
+    pub listening: bool,
 }
 
 impl Subscribe {
@@ -76,6 +79,7 @@ impl Subscribe {
             concurrency: 1,
             prefetch: None,
             poll_interval: None,
+            listening: false,
         }
     }
 

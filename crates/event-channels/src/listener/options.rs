@@ -110,6 +110,7 @@ impl ListenOptions {
     ) -> Result<(Subscribe, HandlingOptions)> {
         let defaults = &shared.options;
         let mut request = self.consume.request(Op::Listen, channel, shared)?;
+        request.listening = true;
         request.concurrency = self.concurrency.unwrap_or(defaults.concurrency);
         let timeout = self.handler_timeout.or(defaults.handler_timeout);
         if timeout.is_some_and(|timeout| timeout.is_zero()) {

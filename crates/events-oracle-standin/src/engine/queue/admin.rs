@@ -27,7 +27,16 @@ impl Run<'_> {
                     return Err(block::undeclared("CREATE_TRANSACTIONAL_EVENT_QUEUE"));
                 }
                 let queue = self.text_argument(arguments, "queue_name")?;
-                self.create_table(&queue, TXEVENTQ, arguments)?;
+                match self.create_table(&queue, TXEVENTQ, arguments) {
+                    // Its table is its own: what exists already is the queue.
+                    Err(error) if error.code == 24001 => {
+                        return Err(OraError::new(
+                            24006,
+                            "cannot create QUEUE, it already exists",
+                        ));
+                    }
+                    other => other?,
+                }
                 self.create_queue(&queue, &queue, arguments)
             }
             "CREATE_QUEUE" => {

@@ -1,0 +1,216 @@
+//! The backend: publishes through a pool of sessions, gives each consumer sessions of its own.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use events_core::telemetry::Count;
+use events_core::{
+    Admin, Backend, BoxSubscription, Capabilities, Closer, Error, ErrorKind, EventId, FanOut,
+    Health, MAX_NAME_BYTES, NewEvent, Op, Pending, Result, Settled, Settlement, SettlementMode,
+    Subscribe, Wakes,
+};
+use events_oracle_session::{Workers, closed};
+use parking_lot::Mutex;
+
+use crate::context::{Context, Reply};
+use crate::desk::Desk;
+use crate::message::Wanted;
+use crate::publisher;
+use crate::queue::Queue;
+use crate::subscription::AqSubscription;
+
+/// The pause between looks that do not wait, unless one is asked for.
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// Events through Oracle's queues; made by [`crate::open`].
+pub struct AqBackend {
+    context: Arc<Context>,
+    workers: Workers,
+    capabilities: Capabilities,
+    database: String,
+    desks: Arc<Mutex<Vec<Weak<Desk>>>>,
+    closer: Closer,
+}
+
+impl AqBackend {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        workers: Workers,
+        queue: Option<&Queue>,
+        database: String,
+    ) -> Self {
+        let settles = context.settles();
+        Self {
+            capabilities: Capabilities {
+                durable: true,
+                fan_out: FanOut::Competing,
+                settlement: if settles {
+                    SettlementMode::Session
+                } else {
+                    SettlementMode::None
+                },
+                wakes: Wakes::Push,
+                delay: true,
+                priority: true,
+                expires: true,
+                idempotent: false,
+                dead_letters: settles,
+                atomic_batch: true,
+                max_event_bytes: publisher::most(queue),
+                max_name_bytes: MAX_NAME_BYTES,
+            },
+            context,
+            workers,
+            database,
+            desks: Arc::default(),
+            closer: Closer::new(),
+        }
+    }
+
+    fn check_open(&self, op: Op) -> Result<()> {
+        if self.closer.is_closed() {
+            return Err(closed(op, self.context.name));
+        }
+        Ok(())
+    }
+
+    fn check(&self, request: &Subscribe) -> Result<()> {
+        self.check_open(Op::Subscribe)?;
+        request.check_supported(&self.capabilities)?;
+        if request.prefetch.is_some_and(|events| events > 1) {
+            return Err(Error::new(ErrorKind::InvalidConfig, Op::Subscribe).because(
+                "prefetch must be 1 or unset: a session on Oracle's queues holds one event; concurrency adds sessions",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Backend for AqBackend {
+    fn name(&self) -> &'static str {
+        self.context.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn publish(&self, events: Vec<NewEvent>) -> Pending<Vec<EventId>> {
+        if let Err(error) = self.check_open(Op::Publish) {
+            return Pending::ready(Err(error));
+        }
+        publisher::publish(&self.context, &self.workers, &self.capabilities, events)
+    }
+
+    fn subscribe(&self, request: Subscribe) -> Pending<BoxSubscription> {
+        if let Err(error) = self.check(&request) {
+            return Pending::ready(Err(error.in_backend(self.context.name)));
+        }
+        let context = Arc::clone(&self.context);
+        let channel = request.channel.clone();
+        let found = self.workers.submit(Op::Subscribe, move |session| {
+            context.queue(session, Op::Subscribe, &channel)
+        });
+        let context = Arc::clone(&self.context);
+        let desks = Arc::clone(&self.desks);
+        let closer = self.closer.clone();
+        found.then(move |found| {
+            let wanted = Wanted {
+                queue: found.map_err(|error| error.in_backend(context.name))?,
+                condition: context.queue_name.condition(&request.channel),
+                immediate: !context.settles(),
+                wait_seconds: context.config.wait_seconds(request.poll_interval),
+            };
+            let between = request.poll_interval.or(context.config.poll_interval);
+            let mut desks = desks.lock();
+            if closer.is_closed() {
+                return Err(closed(Op::Subscribe, context.name));
+            }
+            let desk = Desk::open(
+                context,
+                request.channel,
+                wanted,
+                between.unwrap_or(BETWEEN),
+                request.concurrency,
+                request.listening,
+            )?;
+            desks.retain(|desk| desk.strong_count() > 0);
+            desks.push(Arc::downgrade(&desk));
+            Ok(Box::new(AqSubscription::new(desk)) as BoxSubscription)
+        })
+    }
+
+    fn settle(&self, settlements: Vec<Settlement>) -> Pending<Vec<Result<Settled>>> {
+        let replies: Vec<Reply> = settlements
+            .into_iter()
+            .map(|settlement| self.context.settle(settlement))
+            .collect();
+        Pending::from_future(async move {
+            let mut answers = Vec::with_capacity(replies.len());
+            for reply in replies {
+                answers.push(match reply {
+                    Reply::Now(answer) => answer,
+                    Reply::Later(answer) => answer.taken().await,
+                });
+            }
+            Ok(answers)
+        })
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        None
+    }
+
+    fn health(&self) -> Pending<Health> {
+        if let Err(error) = self.check_open(Op::Admin) {
+            return Pending::ready(Err(error));
+        }
+        let name = self.context.name;
+        let database = self.database.clone();
+        self.workers.submit(Op::Admin, move |session| {
+            let started = Instant::now();
+            if session.is_alive() {
+                return Ok(Health::new(name, database.clone(), started.elapsed()));
+            }
+            Err(Error::new(ErrorKind::Unavailable, Op::Admin)
+                .because("the session is gone; the next call makes a new one")
+                .in_backend(name))
+        })
+    }
+
+    fn shutdown(&self) -> Pending<()> {
+        let desks: Vec<_> = {
+            let desks = self.desks.lock();
+            if !self.closer.is_closed() {
+                self.context.meters.of_backend().add(Count::Shutdown, 1);
+            }
+            self.closer.close();
+            desks.iter().filter_map(Weak::upgrade).collect()
+        };
+        desks.iter().for_each(Desk::end);
+        let workers = self.workers.close();
+        Pending::from_future(async move {
+            for desk in desks {
+                desk.ended().await;
+            }
+            workers.await
+        })
+    }
+}
+
+impl Drop for AqBackend {
+    fn drop(&mut self) {
+        self.closer.close();
+        let desks: Vec<_> = self.desks.lock().iter().filter_map(Weak::upgrade).collect();
+        desks.iter().for_each(Desk::end);
+    }
+}
+
+impl fmt::Debug for AqBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AqBackend")
+            .field("config", &self.context.config)
+            .finish_non_exhaustive()
+    }
+}

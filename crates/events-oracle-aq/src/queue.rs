@@ -1,0 +1,175 @@
+//! The queue of a channel: its name, its payload, and what a dequeue on it is for.
+
+use events_core::{ChannelName, Error, ErrorKind, Op, Result};
+use events_oracle_session::{Columns as _, Session, Value, oracle};
+
+use crate::sql;
+
+/// The correlation of dead letters. No channel has this name, so no consumer gets one.
+pub(crate) const DEAD: &str = "!dead";
+
+const CHANNEL: &str = "{channel}";
+
+/// A name, or a pattern of one, of queues.
+#[derive(Debug, Clone)]
+pub(crate) struct QueueName(String);
+
+impl QueueName {
+    /// Checks `[SCHEMA.]NAME` with `{channel}` where it is wanted.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let plain = text.replace(CHANNEL, "c");
+        let identifier = |part: &str| {
+            part.starts_with(|c: char| c.is_ascii_alphabetic())
+                && part.len() <= 128
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_$#".contains(&b))
+        };
+        if plain.split('.').count() > 2 || !plain.split('.').all(identifier) {
+            return Err(Error::invalid_config(format!(
+                "aq_queue must be [schema.]name of letters, digits, _, $ and #, with {{channel}} where it is wanted, not {text:?}"
+            )));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Whether each channel has a queue of its own.
+    pub(crate) fn is_template(&self) -> bool {
+        self.0.contains(CHANNEL)
+    }
+
+    /// The name for a channel, upper case as Oracle knows it.
+    pub(crate) fn of(&self, channel: &ChannelName) -> String {
+        self.0
+            .replace(CHANNEL, channel.as_str())
+            .to_ascii_uppercase()
+    }
+
+    /// Which messages of its queue are those of a channel.
+    ///
+    /// The correlation is compared exactly: as a pattern, `_` and `%` would match other channels.
+    /// A message without one was put by another program; in a channel's own queue it is the channel's.
+    pub(crate) fn condition(&self, channel: &ChannelName) -> String {
+        let own = format!("tab.corrid = '{channel}'");
+        if self.is_template() {
+            format!("{own} OR tab.corrid IS NULL")
+        } else {
+            own
+        }
+    }
+}
+
+/// How a queue carries payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PayloadKind {
+    /// As JSON, from 21c on.
+    Json,
+    /// As the bytes of JSON text.
+    Raw,
+}
+
+impl PayloadKind {
+    /// The most bytes that PL/SQL moves as RAW.
+    pub(crate) const RAW_BYTES: usize = 32_767;
+}
+
+/// A queue as it was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    pub(crate) name: String,
+    pub(crate) payload: PayloadKind,
+}
+
+impl Queue {
+    /// Looks the queue up: it must be there, started, for single consumers, and of a payload that
+    /// is understood.
+    pub(crate) fn find(session: &Session, op: Op, name: &str) -> Result<Self> {
+        let (statement, binds) = match name.split_once('.') {
+            None => (sql::PROBE, vec![("queue_name", Value::from(name))]),
+            Some((owner, name)) => (
+                sql::PROBE_OTHER_SCHEMA,
+                vec![
+                    ("owner", Value::from(owner)),
+                    ("queue_name", Value::from(name)),
+                ],
+            ),
+        };
+        let found = session.query(op, statement, &binds, 1, |row: &oracle::Row| {
+            Ok((
+                row.text(2)?,
+                row.text(3)?,
+                row.text(4)?,
+                [row.text(5)?, row.text(6)?],
+            ))
+        })?;
+        let refused = |kind, what: String| Err(Error::new(kind, op).because(what));
+        let Some((kind, object, recipients, enabled)) = found.into_iter().next() else {
+            return refused(
+                ErrorKind::NotConfigured,
+                format!(
+                    "there is no queue {name}, or no privilege on it; `events migrate up --backend {}` makes it",
+                    session.backend()
+                ),
+            );
+        };
+        // Oracle pads these with blanks.
+        if enabled.iter().any(|enabled| enabled.trim() != "YES") {
+            return refused(
+                ErrorKind::NotConfigured,
+                format!("the queue {name} is not started; DBMS_AQADM.START_QUEUE starts it"),
+            );
+        }
+        if recipients.trim() == "MULTIPLE" {
+            return refused(
+                ErrorKind::InvalidConfig,
+                format!("the queue {name} is for multiple consumers; use one for single consumers"),
+            );
+        }
+        let payload = match (kind.trim(), object.trim()) {
+            ("RAW", _) => PayloadKind::Raw,
+            ("JSON", _) | (_, "JSON" | "SYS.JSON") => PayloadKind::Json,
+            // What a JSON queue is called here has not been seen on a server.
+            ("" | "OBJECT", "") if session.version().has_json() => PayloadKind::Json,
+            (kind, object) => {
+                return refused(
+                    ErrorKind::InvalidConfig,
+                    format!("the queue {name} carries {kind} {object}; it must carry JSON or RAW"),
+                );
+            }
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            payload,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::new(name).unwrap()
+    }
+
+    #[test]
+    fn a_template_names_a_queue_for_each_channel() {
+        let name = QueueName::parse("app.evt_{channel}").unwrap();
+        assert_eq!(name.of(&channel("orders")), "APP.EVT_ORDERS");
+        assert_eq!(
+            name.condition(&channel("orders")),
+            "tab.corrid = 'orders' OR tab.corrid IS NULL"
+        );
+        let one = QueueName::parse("Evt").unwrap();
+        assert_eq!(one.of(&channel("orders")), "EVT");
+        assert_eq!(one.condition(&channel("a_b")), "tab.corrid = 'a_b'");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_refused() {
+        for name in ["", "a.b.c", "1a", "a'b", "{chanel}", "a b"] {
+            let error = QueueName::parse(name).unwrap_err();
+            assert!(error.to_string().contains("[schema.]name"), "{name}");
+        }
+    }
+}

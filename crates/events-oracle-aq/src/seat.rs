@@ -1,0 +1,278 @@
+//! The thread of one session of a consumer: it dequeues, hands over, and does what was decided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use events_core::telemetry::Count;
+use events_core::{Error, EventMessage, Op, Result, RetryAfter, Settled, Timestamp, Verdict};
+use events_oracle_session::Session;
+
+use crate::config::whole_seconds;
+use crate::context::Order;
+use crate::desk::Desk;
+use crate::envelope::Envelope;
+use crate::message::{self, Incoming, Outgoing};
+use crate::pause::Pause;
+use crate::queue::DEAD;
+
+/// A message in hand.
+struct InHand {
+    envelope: Envelope,
+    priority: i64,
+    /// This delivery.
+    attempts: u32,
+}
+
+struct Seat<'a> {
+    desk: &'a Arc<Desk>,
+    number: usize,
+    session: Option<Session>,
+    pause: Pause,
+}
+
+/// Serves the desk until its consumer is gone and nothing is held.
+pub(crate) fn run(desk: &Arc<Desk>, number: usize) {
+    let mut seat = Seat {
+        desk,
+        number,
+        session: None,
+        pause: Pause::default(),
+    };
+    while desk.sit() {
+        match seat.next() {
+            Ok(true) => seat.pause.end(),
+            Ok(false) => {
+                seat.pause.end();
+                desk.empty_handed();
+            }
+            Err(error) => seat.failed(error),
+        }
+    }
+    drop(seat);
+    desk.stand_up();
+}
+
+impl Seat<'_> {
+    /// Looks for a message and sees it through; false when none came.
+    fn next(&mut self) -> Result<bool> {
+        let desk = self.desk;
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => desk.connecting(|| self.connect())?,
+        };
+        desk.meter.add(Count::Poll, 1);
+        let call = || message::dequeue(&session, &desk.wanted);
+        let Some(found) = desk.calling(self.number, session.interrupter(), call) else {
+            return Ok(false);
+        };
+        let Some(incoming) = found? else {
+            desk.meter.add(Count::PollEmpty, 1);
+            self.session = Some(session);
+            if desk.wanted.wait_seconds == 0 {
+                desk.rest(desk.between);
+            }
+            return Ok(false);
+        };
+        self.pause.end();
+        self.handle(session, incoming)
+    }
+
+    fn connect(&self) -> Result<Session> {
+        let config = &self.desk.context.config;
+        let wait = Duration::from_secs(self.desk.wanted.wait_seconds);
+        let session = Session::connect(
+            &config.server,
+            self.desk.context.name,
+            Some(config.timeout + wait),
+        )?;
+        self.desk.meter.add(Count::ListenerAcquire, 1);
+        Ok(session)
+    }
+
+    /// The session is in no state to be used again; it is rolled back by its end.
+    fn failed(&mut self, error: Error) {
+        let desk = self.desk;
+        if desk.is_left() {
+            desk.empty_handed();
+            return;
+        }
+        desk.meter.add(Count::DequeueError, 1);
+        let told = self.pause.is_failing() && error.is_retryable();
+        let pause = self.pause.next();
+        tracing::debug!(%error, channel = %desk.channel, ?pause, "a dequeue failed");
+        if !told {
+            // Once for each outage; the consumer goes on waiting for its end.
+            desk.bring(None, Err(error));
+        }
+        desk.rest(pause);
+        if told {
+            desk.empty_handed();
+        }
+    }
+
+    fn handle(&mut self, session: Session, incoming: Incoming) -> Result<bool> {
+        let desk = self.desk;
+        let envelope = Envelope::decode(&incoming.body, incoming.id);
+        let in_hand = InHand {
+            attempts: envelope
+                .attempts
+                .saturating_add(incoming.rollbacks)
+                .saturating_add(1),
+            priority: incoming.priority,
+            envelope,
+        };
+        let expired = in_hand
+            .envelope
+            .expires_at
+            .is_some_and(|at| at <= Timestamp::now());
+        if expired && desk.context.settles() {
+            desk.meter.add(Count::Expired, 1);
+            self.bury(&session, &in_hand, "expired")?;
+            self.session = Some(session);
+            return Ok(false);
+        }
+        if in_hand.attempts > desk.context.config.max_attempts && desk.context.settles() {
+            desk.meter.add(Count::Dead, 1);
+            self.bury(&session, &in_hand, "max_attempts")?;
+            self.session = Some(session);
+            return Ok(false);
+        }
+        if expired {
+            self.session = Some(session);
+            return Ok(false);
+        }
+        let lag = Timestamp::now().duration_since(in_hand.envelope.published_at);
+        desk.meter
+            .delivered(Duration::try_from(lag).unwrap_or_default());
+        let mut delivered = EventMessage::new(
+            in_hand.envelope.event_id,
+            desk.channel.clone(),
+            in_hand.envelope.payload.clone(),
+            in_hand.envelope.published_at,
+        );
+        delivered.metadata.clone_from(&in_hand.envelope.metadata);
+        if !desk.context.settles() {
+            self.session = Some(session);
+            desk.bring(None, Ok(delivered));
+            return Ok(true);
+        }
+        delivered.attempts = in_hand.attempts;
+        self.see_through(session, in_hand, delivered)
+    }
+
+    /// Hands the message over and waits for the verdict.
+    fn see_through(
+        &mut self,
+        session: Session,
+        in_hand: InHand,
+        delivered: EventMessage,
+    ) -> Result<bool> {
+        let desk = self.desk;
+        let context = &desk.context;
+        let (hold, row, receipt) = context.hold(desk, delivered.event_id, in_hand.attempts);
+        desk.bring(Some(row), Ok(delivered.held(receipt)));
+        let order = desk.verdict(&hold).or_else(|| {
+            context.let_go(row);
+            hold.order()
+        });
+        let Some(Order { verdict, answer }) = order else {
+            // Shut down: the end of the session rolls back.
+            desk.settled();
+            return Ok(true);
+        };
+        let settled = self.record(&session, in_hand, verdict);
+        match &settled {
+            Ok(_) => self.session = Some(session),
+            Err(_) => {
+                context.unrecorded(row);
+                drop(session);
+            }
+        }
+        // Before the answer: whoever has it may ask for the next event.
+        desk.settled();
+        answer.give(settled);
+        Ok(true)
+    }
+
+    fn record(&self, session: &Session, mut in_hand: InHand, verdict: Verdict) -> Result<Settled> {
+        let meter = &self.desk.meter;
+        match verdict {
+            Verdict::Ack => {
+                session.commit(Op::Ack)?;
+                meter.add(Count::Ack, 1);
+            }
+            Verdict::Release => {
+                // Put back as it was: a rollback would count as an attempt.
+                in_hand.envelope.attempts = in_hand.attempts - 1;
+                self.put_back(session, &in_hand, Duration::ZERO)?;
+            }
+            Verdict::Nack { retry, reason } => {
+                let said = reason.is_some();
+                in_hand.envelope.failed(reason);
+                let context = &self.desk.context;
+                let last = in_hand.attempts >= context.config.max_attempts;
+                let delay = match retry {
+                    RetryAfter::Delay(delay) if !last => delay,
+                    RetryAfter::Policy if !last => context.config.backoff.delay(in_hand.attempts),
+                    RetryAfter::Delay(_) | RetryAfter::Policy => {
+                        self.bury(session, &in_hand, "max_attempts")?;
+                        meter.add(Count::Nack, 1);
+                        meter.add(Count::Dead, 1);
+                        return Ok(Settled::Recorded);
+                    }
+                    _ => {
+                        self.bury(session, &in_hand, "rejected")?;
+                        meter.add(Count::Nack, 1);
+                        meter.add(Count::Dead, 1);
+                        return Ok(Settled::Recorded);
+                    }
+                };
+                if delay.is_zero() && !said {
+                    session.rollback(Op::Nack)?;
+                } else {
+                    in_hand.envelope.attempts = in_hand.attempts;
+                    self.put_back(session, &in_hand, delay)?;
+                }
+                meter.add(Count::Nack, 1);
+            }
+            _ => return Ok(Settled::NothingToRecord),
+        }
+        Ok(Settled::Recorded)
+    }
+
+    /// Enqueues the message anew in the transaction that took it out.
+    fn put_back(&self, session: &Session, in_hand: &InHand, delay: Duration) -> Result<()> {
+        let desk = self.desk;
+        let left = in_hand.envelope.expires_at.map(|at| {
+            let left = at.duration_since(Timestamp::now());
+            whole_seconds(Duration::try_from(left).unwrap_or_default())
+        });
+        let again = Outgoing {
+            queue: desk.wanted.queue.clone(),
+            body: in_hand.envelope.encode(&desk.channel),
+            correlation: desk.channel.as_str().to_owned(),
+            priority: in_hand.priority,
+            delay_seconds: whole_seconds(delay),
+            expiration_seconds: left,
+        };
+        message::enqueue(session, Op::Nack, &[again])?;
+        session.commit(Op::Nack)
+    }
+
+    /// Makes a dead letter of the message in the transaction that took it out.
+    fn bury(&self, session: &Session, in_hand: &InHand, reason: &str) -> Result<()> {
+        let desk = self.desk;
+        let mut envelope = in_hand.envelope.clone();
+        envelope.attempts = in_hand.attempts;
+        let dead = Outgoing {
+            queue: desk.wanted.queue.clone(),
+            body: envelope.encode_dead(&desk.channel, reason, Timestamp::now()),
+            correlation: DEAD.to_owned(),
+            priority: in_hand.priority,
+            delay_seconds: 0,
+            expiration_seconds: None,
+        };
+        message::enqueue(session, Op::Nack, &[dead])?;
+        session.commit(Op::Nack)
+    }
+}

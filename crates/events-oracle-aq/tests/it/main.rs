@@ -1,0 +1,13 @@
+//! Oracle's queues: on the stand-in for its client library, or on the server that
+//! `EVENTS_TEST_ORACLE_URL` names.
+
+mod basics;
+mod faults;
+mod killed;
+mod options;
+mod questions;
+mod queues;
+mod routing;
+mod sessions;
+mod settle;
+mod support;

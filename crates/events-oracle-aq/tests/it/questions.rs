@@ -1,0 +1,169 @@
+//! Questions that only an Oracle server can answer; on the stand-in they are skipped.
+//!
+//! Each test asserts what the code counts on, so a server that differs is told at once. Run them with
+//! `EVENTS_TEST_ORACLE_URL=oracle://… cargo test -p events-oracle-aq questions -- --nocapture`.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use events_core::{Backend as _, ErrorKind, NewEvent, RetryAfter};
+use events_oracle_session::Session;
+use events_testkit::Missing;
+use serde_json::json;
+
+use crate::support::{Database, ack, nack, next, publish, settle, subscribe};
+
+/// A queue on a real server, or the skip that is said aloud.
+fn real(question: &str, queue: impl FnOnce(&Database)) -> Option<Database> {
+    let database = Database::empty();
+    if database.standin.is_some() {
+        Missing::new("oracle-server", "EVENTS_TEST_ORACLE_URL names none").skip(question);
+        return None;
+    }
+    queue(&database);
+    Some(database)
+}
+
+fn json_queue(database: &Database) {
+    database.provision(&database.described());
+}
+
+fn say(question: &str, answer: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{question}: {answer}");
+}
+
+/// 1: the blocks work on a classic JSON queue, small and with 200 kB.
+#[test]
+fn the_blocks_are_accepted() {
+    let Some(database) = real("the_blocks_are_accepted", json_queue) else {
+        return;
+    };
+    let backend = database.open();
+    let mut events = subscribe(&backend, "orders");
+    for payload in [json!({"n": 1}), json!("x".repeat(200_000))] {
+        publish(&backend, "orders", payload.clone());
+        let message = next(&mut events);
+        assert_eq!(message.payload, payload);
+        ack(&backend, &message);
+    }
+}
+
+/// 2: the condition on the correlation routes; in what order one producer's messages come.
+#[test]
+fn the_condition_routes() {
+    let Some(database) = real("the_condition_routes", json_queue) else {
+        return;
+    };
+    let backend = database.open();
+    for n in 0..20 {
+        publish(
+            &backend,
+            if n % 2 == 0 {
+                "user_events"
+            } else {
+                "userXevents"
+            },
+            n,
+        );
+    }
+    let mut events = subscribe(&backend, "user_events");
+    let mut order = Vec::new();
+    for _ in 0..10 {
+        let message = next(&mut events);
+        order.push(message.payload.as_i64().unwrap());
+        ack(&backend, &message);
+    }
+    say("order under a condition", format!("{order:?}"));
+    order.sort_unstable();
+    assert_eq!(order, (0..20).step_by(2).collect::<Vec<i64>>());
+}
+
+/// 3: what the catalogue calls the payload of a JSON queue.
+#[test]
+fn the_catalogue_names_json() {
+    let Some(database) = real("the_catalogue_names_json", json_queue) else {
+        return;
+    };
+    let session = Session::connect(&database.target, "aq", None).unwrap();
+    let probe = include_str!("../../src/sql/probe.sql");
+    let row = session
+        .connection()
+        .query_row_named(probe, &[("queue_name", &database.queue)])
+        .unwrap();
+    let column = |n: usize| row.get::<_, Option<String>>(n).unwrap();
+    say(
+        "type and object type",
+        format!("{:?} {:?}", column(2), column(3)),
+    );
+    database.open();
+}
+
+/// 4: the code of a queue that is missing, seen by a dequeue rather than by the catalogue.
+#[test]
+fn a_dropped_queue_has_a_known_code() {
+    let Some(database) = real("a_dropped_queue_has_a_known_code", json_queue) else {
+        return;
+    };
+    let backend = database.open();
+    database.run(&database.described().down());
+    let error = backend
+        .publish(vec![NewEvent::new("orders", 1)])
+        .wait()
+        .unwrap_err();
+    say("a dropped queue", &error);
+    assert_eq!(error.kind(), ErrorKind::NotConfigured);
+}
+
+/// 5: a break ends a waiting dequeue at once.
+#[test]
+fn a_break_ends_a_waiting_dequeue() {
+    let Some(database) = real("a_break_ends_a_waiting_dequeue", json_queue) else {
+        return;
+    };
+    let mut config = database.config();
+    config.poll_interval = None;
+    config.wait = Duration::from_secs(60);
+    let backend = events_oracle_aq::open(config).unwrap();
+    let mut events = subscribe(&backend, "orders");
+    crate::support::nothing_within(&mut events, Duration::from_secs(2));
+    let started = Instant::now();
+    backend.shutdown().wait().unwrap();
+    say(
+        "shutdown of a waiting dequeue",
+        format!("{:?}", started.elapsed()),
+    );
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+/// 6: the enqueue block as an array of binds.
+#[test]
+fn an_array_of_blocks_is_accepted() {
+    let Some(database) = real("an_array_of_blocks_is_accepted", json_queue) else {
+        return;
+    };
+    let backend = database.open();
+    let batch = (0..100).map(|n| NewEvent::new("orders", n)).collect();
+    assert_eq!(backend.publish(batch).wait().unwrap().len(), 100);
+}
+
+/// 10: rollbacks are counted, and above `max_retries` the message leaves the queue.
+#[test]
+fn rollbacks_are_counted_and_bounded() {
+    let queue = |database: &Database| {
+        let mut queue = database.described();
+        queue.max_retries = 2;
+        database.provision(&queue);
+    };
+    let Some(database) = real("rollbacks_are_counted_and_bounded", queue) else {
+        return;
+    };
+    let backend = database.open();
+    publish(&backend, "orders", 1);
+    let mut events = subscribe(&backend, "orders");
+    for attempt in 1..=3 {
+        let message = next(&mut events);
+        assert_eq!(message.attempts, attempt);
+        settle(&backend, &message, nack(RetryAfter::Delay(Duration::ZERO))).unwrap();
+    }
+    crate::support::nothing_within(&mut events, Duration::from_secs(3));
+}
