@@ -18,7 +18,7 @@ mod iter;
 mod listener;
 mod listener_registry;
 mod open;
-#[cfg(feature = "pg-native")]
+#[cfg(any(feature = "pg-native", feature = "queue-pg"))]
 pub mod postgres;
 mod shared;
 #[cfg(feature = "queue-sqlite")]

@@ -52,6 +52,15 @@ pub fn pool(op: Op, error: PoolError) -> Error {
     Error::new(kind, op).because(detail).in_backend(BACKEND)
 }
 
+/// Whether the transaction was undone because of another one, so that it can simply be run again.
+#[must_use]
+pub fn is_conflict(error: &tokio_postgres::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(&SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE)
+    )
+}
+
 /// A consumer did not keep up, and the policy is to end its subscription.
 pub(crate) fn too_slow(capacity: usize) -> Error {
     let why = format!(
@@ -66,6 +75,10 @@ pub(crate) fn too_slow(capacity: usize) -> Error {
 fn kind_of(error: &tokio_postgres::Error) -> (ErrorKind, String) {
     let cause = error.source();
     let text = cause.map(ToString::to_string).unwrap_or_default();
+    if cause.is_some_and(|cause| cause.is::<tokio_postgres::types::WrongType>()) {
+        let why = "a column has another type than this library writes";
+        return (ErrorKind::Codec, why.into());
+    }
     let is_tls = cause.is_some_and(is_about_tls)
         // The driver has no code for it.
         || error.to_string().contains("TLS handshake");
@@ -125,18 +138,30 @@ fn tls_way_out(cause: &str) -> String {
 /// Maps what the server said. Its details are left out, because they can quote values.
 fn server(op: Op, said: &DbError) -> Error {
     let (kind, way_out) = kind_of_code(said.code(), said.message());
+    let message = shown(said.code(), said.message());
     let detail = match way_out {
-        "" => said.message().to_owned(),
-        way_out => format!("{}; {way_out}", said.message()),
+        "" => message.to_owned(),
+        way_out => format!("{message}; {way_out}"),
     };
     Error::new(kind, op)
         .because(detail)
         .caused_by(Said {
             severity: said.severity().to_owned(),
             code: said.code().code().to_owned(),
-            message: said.message().to_owned(),
+            message: message.to_owned(),
         })
         .in_backend(BACKEND)
+}
+
+/// What can be shown of a message: those about constraints, values and what a trigger raised can
+/// quote a payload.
+fn shown<'a>(code: &SqlState, message: &'a str) -> &'a str {
+    match &code.code()[..2] {
+        "23" => "a constraint or trigger refused the row",
+        "22" if *code != SqlState::UNTRANSLATABLE_CHARACTER => "the server refused a value",
+        "P0" => "a function or trigger raised an error",
+        _ => message,
+    }
 }
 
 fn kind_of_code(code: &SqlState, message: &str) -> (ErrorKind, &'static str) {
@@ -172,8 +197,26 @@ fn kind_of_code(code: &SqlState, message: &str) -> (ErrorKind, &'static str) {
         (
             SqlState::UNDEFINED_TABLE,
             ErrorKind::SchemaMissing,
-            "create it with: events migrate --backend notify",
+            "create it with `events migrate up`, or auto_migrate = true",
         ),
+        (
+            SqlState::UNDEFINED_FUNCTION,
+            ErrorKind::SchemaMissing,
+            "create it with `events migrate up`, or auto_migrate = true",
+        ),
+        (
+            SqlState::UNDEFINED_COLUMN,
+            ErrorKind::SchemaMissing,
+            "the table is not as this version makes it; see `events migrate status`",
+        ),
+        (
+            SqlState::INVALID_SCHEMA_NAME,
+            ErrorKind::SchemaMissing,
+            "create the schema, then run `events migrate up`",
+        ),
+        (SqlState::OBJECT_IN_USE, ErrorKind::Busy, ""),
+        (SqlState::DATA_CORRUPTED, ErrorKind::Corrupt, ""),
+        (SqlState::INDEX_CORRUPTED, ErrorKind::Corrupt, ""),
         (
             SqlState::UNTRANSLATABLE_CHARACTER,
             ErrorKind::InvalidInput,
@@ -222,8 +265,9 @@ fn kind_of_code(code: &SqlState, message: &str) -> (ErrorKind, &'static str) {
         // Connection exceptions; the operator ended the session or the server.
         "08" | "57" => ErrorKind::Unavailable,
         // Serialization and deadlock; locks.
-        "40" | "55" => ErrorKind::Busy,
-        "53" => ErrorKind::StorageFull,
+        "40" | "55" | "53" => ErrorKind::Busy,
+        "28" => ErrorKind::Auth,
+        "22" | "54" => ErrorKind::InvalidInput,
         _ => ErrorKind::Backend,
     };
     (kind, "")
@@ -315,10 +359,46 @@ mod tests {
                 "prepared statement \"s0\" does not exist",
                 ErrorKind::NotConfigured,
             ),
+            (
+                "42883",
+                "function x() does not exist",
+                ErrorKind::SchemaMissing,
+            ),
+            (
+                "42703",
+                "column \"x\" does not exist",
+                ErrorKind::SchemaMissing,
+            ),
+            (
+                "3F000",
+                "schema \"x\" does not exist",
+                ErrorKind::SchemaMissing,
+            ),
+            ("53200", "out of memory", ErrorKind::Busy),
+            ("55P03", "could not obtain lock", ErrorKind::Busy),
+            ("40001", "could not serialize access", ErrorKind::Busy),
+            (
+                "57P02",
+                "crash of another server process",
+                ErrorKind::Unavailable,
+            ),
+            ("22P02", "invalid input syntax", ErrorKind::InvalidInput),
+            ("54000", "too many columns", ErrorKind::InvalidInput),
+            ("XX001", "invalid page", ErrorKind::Corrupt),
+            ("23505", "duplicate key value", ErrorKind::Backend),
+            ("42601", "syntax error", ErrorKind::Backend),
             ("XX000", "cache lookup failed", ErrorKind::Backend),
         ] {
             let (mapped, _) = kind_of_code(&SqlState::from_code(code), message);
             assert_eq!(mapped, kind, "{code} {message}");
         }
+    }
+
+    #[test]
+    fn what_may_quote_a_value_is_not_shown() {
+        for code in ["23505", "23514", "22P02", "P0001"] {
+            assert!(!shown(&SqlState::from_code(code), "canary").contains("canary"));
+        }
+        assert_eq!(shown(&SqlState::UNDEFINED_TABLE, "relation"), "relation");
     }
 }

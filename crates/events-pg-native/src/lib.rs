@@ -34,6 +34,7 @@ mod endpoint;
 mod error;
 mod handover;
 mod hub;
+pub mod link;
 mod open;
 mod probe;
 mod publisher;

@@ -4,6 +4,7 @@
 //! ever cleaning the queue of notifications.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,13 +22,17 @@ use crate::sql::{LISTENING, SESSION};
 
 /// How often a session proves that it lives, and how long the proof may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heartbeat {
-    pub(crate) interval: Duration,
-    pub(crate) deadline: Duration,
+pub struct Heartbeat {
+    /// After this much silence it is asked.
+    pub interval: Duration,
+    /// Without an answer for this long it is lost.
+    pub deadline: Duration,
 }
 
 /// What happened on a session.
-pub(crate) enum Happening {
+#[derive(Debug)]
+pub enum Happening {
+    /// This arrived.
     Notification(Notification),
     /// These channels are listened to from now on.
     Listening(Vec<ChannelName>),
@@ -37,12 +42,15 @@ pub(crate) enum Happening {
 
 /// A change of what is listened to.
 #[derive(Debug, Default)]
-pub(crate) struct Change {
-    pub(crate) listen: Vec<ChannelName>,
-    pub(crate) unlisten: Vec<ChannelName>,
+pub struct Change {
+    /// Listen to these.
+    pub listen: Vec<ChannelName>,
+    /// And no longer to these.
+    pub unlisten: Vec<ChannelName>,
 }
 
-pub(crate) struct Session {
+/// A connection that listens.
+pub struct Session {
     client: Arc<Client>,
     messages: Messages,
     heartbeat: Heartbeat,
@@ -73,7 +81,10 @@ enum Task {
 
 impl Session {
     /// Connects and listens to all of these; notifications that follow wait in it.
-    pub(crate) async fn open(
+    ///
+    /// # Errors
+    /// What the server or the way to it says, each with the way out.
+    pub async fn open(
         connector: &Connector,
         heartbeat: Heartbeat,
         channels: Vec<ChannelName>,
@@ -103,7 +114,10 @@ impl Session {
     }
 
     /// Waits for a notification on a channel; others wait in the session.
-    pub(crate) async fn arrival(&mut self, channel: &ChannelName) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the session was lost by.
+    pub async fn arrival(&mut self, channel: &ChannelName) -> Result<()> {
         let arrival = |happening: &Happening| matches!(happening, Happening::Notification(n) if n.channel() == channel.as_str());
         self.wait_for(arrival).await
     }
@@ -176,7 +190,7 @@ impl Session {
     }
 
     /// The next thing that happens. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Happening {
+    pub async fn next(&mut self) -> Happening {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
@@ -260,6 +274,14 @@ impl Session {
                     .in_backend(BACKEND),
             ),
         }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("listening", &self.listening)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::{Object, Pool, Timeouts};
 use events_core::telemetry::StatementTimes;
 use events_core::{Op, Result};
+use events_pg_native::link::is_conflict;
 use events_queue::{AckDurability, Durability, QueueConfig, Wakes};
 use parking_lot::Mutex;
+use tokio::time::error::Elapsed;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 
-use crate::error::{BACKEND, is_conflict, pool, postgres, timed_out};
+use crate::error::{BACKEND, pool, postgres, timed_out};
 use crate::frontier::Frontiers;
 use crate::row::micros;
 use crate::sql::Statements;
@@ -21,10 +23,33 @@ const CONFLICTS: usize = 5;
 /// The shortest time for which a caller's id is remembered.
 const LEAST_KEY: Duration = Duration::from_secs(3600);
 
+/// Where connections come from.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    own: Pool,
+    /// Another one to publish through, and whether it is ours to close. Its connections may be
+    /// shared with the application or lent by a proxy for one transaction each, so they are left
+    /// as they are and nothing is prepared on them.
+    publish: Option<(Pool, bool)>,
+}
+
+impl Pools {
+    pub(crate) fn one(own: Pool) -> Self {
+        Self { own, publish: None }
+    }
+
+    pub(crate) fn two(own: Pool, publish: Pool, closed_by_us: bool) -> Self {
+        Self {
+            own,
+            publish: Some((publish, closed_by_us)),
+        }
+    }
+}
+
 /// What statements need beside their values.
 #[derive(Debug)]
 pub(crate) struct Database {
-    pool: Pool,
+    pools: Pools,
     timeout: Duration,
     times: Mutex<StatementTimes>,
     pub(crate) sql: Statements,
@@ -37,13 +62,13 @@ pub(crate) struct Database {
 pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Database {
-    pub(crate) fn new(pool: Pool, config: QueueConfig, timeout: Duration) -> Self {
+    pub(crate) fn new(pools: Pools, config: QueueConfig, timeout: Duration) -> Self {
         Self {
             sql: Statements::new(&config.table),
             frontiers: Frontiers::new(config.poll_interval),
             wakes: Arc::new(Wakes::new()),
             times: Mutex::new(StatementTimes::new(BACKEND)),
-            pool,
+            pools,
             timeout,
             config,
         }
@@ -76,6 +101,38 @@ impl Database {
         }
     }
 
+    /// Runs one statement that publishes; an error of the statement is for the caller to read.
+    pub(crate) async fn publish(
+        &self,
+        sql: &str,
+        values: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Result<Vec<Row>, tokio_postgres::Error>> {
+        let Some((pool, _)) = &self.pools.publish else {
+            let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+            return self.try_query(Op::Publish, sql, &values).await;
+        };
+        let connection = self.take(Op::Publish, pool).await?;
+        let started = Instant::now();
+        let answer = tokio::time::timeout(self.timeout, connection.query_typed(sql, values)).await;
+        self.answered(Op::Publish, connection, started, answer)
+    }
+
+    /// As [`Database::publish`], and again if it lost against another transaction.
+    pub(crate) async fn publish_again(
+        &self,
+        sql: &str,
+        values: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>> {
+        let mut conflicts = 0;
+        loop {
+            match self.publish(sql, values).await? {
+                Ok(rows) => return Ok(rows),
+                Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
+                Err(error) => return Err(postgres(Op::Publish, error)),
+            }
+        }
+    }
+
     /// As [`Database::query`]; an error of the statement is for the caller to read.
     pub(crate) async fn try_query(
         &self,
@@ -89,7 +146,18 @@ impl Database {
             let statement = connection.prepare_cached(sql).await?;
             connection.query(&statement, values).await
         };
-        match tokio::time::timeout(self.timeout, run).await {
+        let answer = tokio::time::timeout(self.timeout, run).await;
+        self.answered(op, connection, started, answer)
+    }
+
+    fn answered<T>(
+        &self,
+        op: Op,
+        connection: Object,
+        started: Instant,
+        answer: std::result::Result<T, Elapsed>,
+    ) -> Result<T> {
+        match answer {
             Ok(answer) => {
                 self.times.lock().took(op.as_str(), started.elapsed());
                 Ok(answer)
@@ -102,34 +170,29 @@ impl Database {
         }
     }
 
-    /// Runs one statement and answers how many rows it changed.
+    /// Runs one statement, again if it lost against another one, and answers how many rows it
+    /// changed.
     pub(crate) async fn execute(&self, op: Op, sql: &str, values: Values<'_>) -> Result<u64> {
-        let connection = self.connection(op).await?;
-        let run = async {
-            let statement = connection.prepare_cached(sql).await?;
-            connection.execute(&statement, values).await
-        };
-        match tokio::time::timeout(self.timeout, run).await {
-            Ok(answer) => answer.map_err(|e| postgres(op, e)),
-            Err(_) => {
-                drop(Object::take(connection));
-                Err(timed_out(op, self.timeout))
+        let mut conflicts = 0;
+        loop {
+            let connection = self.connection(op).await?;
+            let started = Instant::now();
+            let run = async {
+                let statement = connection.prepare_cached(sql).await?;
+                connection.execute(&statement, values).await
+            };
+            let answer = tokio::time::timeout(self.timeout, run).await;
+            match self.answered(op, connection, started, answer)? {
+                Ok(changed) => return Ok(changed),
+                Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
+                Err(error) => return Err(postgres(op, error)),
             }
         }
     }
 
     /// A connection with our settings.
     pub(crate) async fn connection(&self, op: Op) -> Result<Object> {
-        let timeouts = Timeouts {
-            wait: Some(self.timeout),
-            create: Some(self.timeout),
-            recycle: Some(self.timeout),
-        };
-        let connection = self
-            .pool
-            .timeout_get(&timeouts)
-            .await
-            .map_err(|e| pool(op, e))?;
+        let connection = self.take(op, &self.pools.own).await?;
         // A connection without a prepared statement is a new one.
         if connection.statement_cache.size() == 0 {
             let settings = async {
@@ -144,8 +207,20 @@ impl Database {
         Ok(connection)
     }
 
+    async fn take(&self, op: Op, from: &Pool) -> Result<Object> {
+        let timeouts = Timeouts {
+            wait: Some(self.timeout),
+            create: Some(self.timeout),
+            recycle: Some(self.timeout),
+        };
+        from.timeout_get(&timeouts).await.map_err(|e| pool(op, e))
+    }
+
     /// Closes the connections that nobody uses, and the others when they come back.
     pub(crate) fn close(&self) {
-        self.pool.close();
+        self.pools.own.close();
+        if let Some((pool, true)) = &self.pools.publish {
+            pool.close();
+        }
     }
 }

@@ -7,9 +7,10 @@ use events_core::{ChannelName, Op, Result};
 use events_queue::NewRow;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use crate::database::{Database, Values};
+use crate::database::Database;
 use crate::error::postgres;
 use crate::row::{Json, micros, rank, seconds, uuid};
 
@@ -88,22 +89,28 @@ impl<'a> Columns<'a> {
         }
         columns
     }
+
+    /// What both statements begin with.
+    fn values(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        vec![
+            (&self.channels, Type::TEXT_ARRAY),
+            (&self.ids, Type::UUID_ARRAY),
+            (&self.ranks, Type::INT4_ARRAY),
+            (&self.expires_in, Type::INT8_ARRAY),
+            (&self.metadata, Type::JSON_ARRAY),
+            (&self.payloads, Type::JSON_ARRAY),
+        ]
+    }
 }
 
 async fn insert_plain(
     db: &Database,
     columns: &Columns<'_>,
 ) -> Result<Result<usize, tokio_postgres::Error>> {
-    let values: Values<'_> = &[
-        &columns.channels,
-        &columns.ids,
-        &columns.ranks,
-        &columns.expires_in,
-        &columns.metadata,
-        &columns.payloads,
-        &db.publish_relaxed(),
-    ];
-    let rows = match db.try_query(Op::Publish, &db.sql.insert, values).await? {
+    let relaxed = db.publish_relaxed();
+    let mut values = columns.values();
+    values.push((&relaxed, Type::BOOL));
+    let rows = match db.publish(&db.sql.insert, &values).await? {
         Ok(rows) => rows,
         Err(error) => return Ok(Err(error)),
     };
@@ -123,18 +130,12 @@ async fn insert_plain(
 }
 
 async fn insert_any(db: &Database, columns: &Columns<'_>) -> Result<usize> {
-    let values: Values<'_> = &[
-        &columns.channels,
-        &columns.ids,
-        &columns.ranks,
-        &columns.expires_in,
-        &columns.metadata,
-        &columns.payloads,
-        &columns.delays,
-        &columns.keyed,
-        &db.publish_relaxed(),
-    ];
-    let rows = db.query(Op::Publish, &db.sql.insert_any, values).await?;
+    let relaxed = db.publish_relaxed();
+    let mut values = columns.values();
+    values.push((&columns.delays, Type::INT8_ARRAY));
+    values.push((&columns.keyed, Type::BOOL_ARRAY));
+    values.push((&relaxed, Type::BOOL));
+    let rows = db.publish_again(&db.sql.insert_any, &values).await?;
     let mut keys = 0;
     for row in &rows {
         keys = note_any(db, row).map_err(|e| postgres(Op::Publish, e))?;

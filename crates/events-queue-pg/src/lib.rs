@@ -5,11 +5,11 @@
 //!
 //! ```no_run
 //! use events_core::{Backend as _, ChannelName, NewEvent, Subscribe};
-//! use events_queue_pg::{PostgresConfig, open};
+//! use events_queue_pg::{Endpoint, PostgresConfig, open};
 //! use futures_util::StreamExt as _;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> events_core::Result<()> {
-//! let config = PostgresConfig::new("host=localhost user=app dbname=app")?;
+//! let config = PostgresConfig::new(Endpoint::parse("postgres://app@localhost/app")?);
 //! let backend = open(config, &tokio::runtime::Handle::current()).await?;
 //! let ids = backend.publish(vec![NewEvent::new("orders", "first")]).await?;
 //! let mut events = backend.subscribe(Subscribe::new(ChannelName::new("orders")?)).await?;
@@ -41,5 +41,7 @@ mod ticket;
 mod turn;
 
 pub use config::PostgresConfig;
+pub use events_pg_native::link::Heartbeat;
+pub use events_pg_native::{Endpoint, Pool, Publish};
 pub use open::{connect, open};
 pub use store::PostgresStore;

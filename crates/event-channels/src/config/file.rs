@@ -259,7 +259,7 @@ mod tests {
         ("pool_size", "3", "0"),
         ("heartbeat_interval", "'200ms'", "'often'"),
         ("heartbeat_deadline", "0.1", "[]"),
-        #[cfg(feature = "pg-native")]
+        #[cfg(any(feature = "pg-native", feature = "queue-pg"))]
         ("direct_url", "'postgres://localhost/db'", "7"),
         ("listener_queue_capacity", "5", "true"),
         ("listener_overflow", "'block'", "'drop'"),

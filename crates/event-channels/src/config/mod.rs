@@ -17,5 +17,5 @@ pub use keys::{OPTIONS, OptionDoc};
 pub(crate) use resolve::resolve;
 pub use settings::EventsConfig;
 pub(crate) use url::Database;
-#[cfg(feature = "pg-native")]
+#[cfg(any(feature = "pg-native", feature = "queue-pg"))]
 pub(crate) use url::{Server, Way};

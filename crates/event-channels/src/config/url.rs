@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use events_core::{Error, ErrorKind, Op, Result};
-#[cfg(feature = "pg-native")]
+#[cfg(any(feature = "pg-native", feature = "queue-pg"))]
 use events_pg_native::{Endpoint, Pool};
 
 const FORMS: &str = "sqlite:path/to/file.db, sqlite:///absolute/file.db, sqlite::memory: or postgres://user@host/database";
@@ -47,16 +47,16 @@ pub(crate) enum Way {
         expect(dead_code, reason = "read by the backends of PostgreSQL")
     )]
     Url(String),
-    #[cfg(feature = "pg-native")]
+    #[cfg(any(feature = "pg-native", feature = "queue-pg"))]
     Endpoint(Endpoint),
     /// A pool to publish through, and where to listen.
-    #[cfg(feature = "pg-native")]
+    #[cfg(any(feature = "pg-native", feature = "queue-pg"))]
     Pool(Pool, Endpoint),
 }
 
 impl Server {
     /// An endpoint, or a pool with one.
-    #[cfg(feature = "pg-native")]
+    #[cfg(any(feature = "pg-native", feature = "queue-pg"))]
     pub(crate) fn at(endpoint: Endpoint, pool: Option<Pool>) -> Self {
         Self {
             shown: endpoint.shown(),
@@ -67,18 +67,15 @@ impl Server {
         }
     }
 
-    /// The URL as it was written.
+    /// Where the server is.
     ///
     /// # Errors
-    /// `Unsupported` for a server that was given in another way.
-    #[cfg(feature = "queue-pg")]
-    pub(crate) fn url(&self) -> Result<&str> {
+    /// `InvalidConfig` for a URL that is not understood.
+    #[cfg(any(feature = "pg-native", feature = "queue-pg"))]
+    pub(crate) fn endpoint(&self) -> Result<Endpoint> {
         match &self.way {
-            Way::Url(url) => Ok(url),
-            #[cfg(feature = "pg-native")]
-            _ => Err(Error::new(ErrorKind::Unsupported, Op::Open).because(
-                "the queue on PostgreSQL takes a URL; endpoints and pools are for backend \"notify\"",
-            )),
+            Way::Url(url) => Endpoint::parse(url),
+            Way::Endpoint(endpoint) | Way::Pool(_, endpoint) => Ok(endpoint.clone()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use events_core::telemetry::Telemetry;
 use events_core::{Backend, Error, ErrorKind, Op, Result};
-use events_pg_native::{Endpoint, NotifyConfig, Publish};
+use events_pg_native::{NotifyConfig, Publish};
 use tokio::runtime::Handle;
 
 use crate::config::{Database, EventsConfig, Server, Way};
@@ -22,14 +22,14 @@ pub(super) async fn open(
     let mut settings = match &server.way {
         Way::Pool(pool, listen) => NotifyConfig::from_pool(pool.clone(), listen.clone()),
         _ => {
-            let endpoint = endpoint(server)?;
+            let endpoint = server.endpoint()?;
             let mut settings = NotifyConfig::new(endpoint.clone());
             settings.publish = Publish::Endpoint(endpoint, config.pool_size);
             settings
         }
     };
     if let Some(Database::Postgres(direct)) = config.direct.as_ref().map(|url| &url.0) {
-        settings.listen = endpoint(direct)?;
+        settings.listen = direct.endpoint()?;
     }
     settings.heartbeat_interval = config.heartbeat_interval;
     settings.heartbeat_deadline = config.heartbeat_deadline;
@@ -38,11 +38,4 @@ pub(super) async fn open(
     settings.max_payload_bytes = config.max_payload_bytes;
     settings.telemetry = Telemetry::named(&config.name);
     Ok(Arc::new(events_pg_native::open(settings, runtime).await?))
-}
-
-fn endpoint(server: &Server) -> Result<Endpoint> {
-    match &server.way {
-        Way::Url(url) => Endpoint::parse(url),
-        Way::Endpoint(endpoint) | Way::Pool(_, endpoint) => Ok(endpoint.clone()),
-    }
 }

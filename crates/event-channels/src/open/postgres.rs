@@ -2,21 +2,32 @@
 
 use std::sync::Arc;
 
-use events_core::{Backend, Result};
+use events_core::{Backend, Error, Result};
 use events_migrations::{Direction, MigrationStatus};
-use events_queue_pg::{PostgresConfig, connect, migrate};
+use events_queue_pg::{PostgresConfig, Publish, connect, migrate};
 use tokio::runtime::Handle;
 
-use crate::config::{Database, EventsConfig};
+use crate::config::{Database, EventsConfig, Way};
 
 fn settings(config: &EventsConfig) -> Result<PostgresConfig> {
-    let url = match config.database() {
-        Database::Postgres(server) => server.url()?,
-        _ => "",
+    let Database::Postgres(server) = config.database() else {
+        return Err(Error::invalid_config(
+            "the queue on PostgreSQL needs a postgres:// URL",
+        ));
     };
-    let mut settings = PostgresConfig::new(url)?;
+    let mut settings = PostgresConfig::new(server.endpoint()?);
+    if let Way::Pool(pool, _) = &server.way {
+        settings.publish = Some(Publish::Pool(pool.clone()));
+    }
+    // Past the proxy goes everything that needs a session; through it events are published.
+    if let Some(Database::Postgres(direct)) = config.direct.as_ref().map(|url| &url.0) {
+        let through = std::mem::replace(&mut settings.endpoint, direct.endpoint()?);
+        let through = Publish::Endpoint(through, config.pool_size);
+        settings.publish.get_or_insert(through);
+    }
     settings.queue = config.queue_config()?;
     settings.auto_migrate = config.auto_migrate;
+    settings.pool_size = config.pool_size;
     Ok(settings)
 }
 

@@ -6,4 +6,5 @@ mod errors;
 mod events;
 mod notify;
 mod permissions;
+mod postgres;
 mod support;

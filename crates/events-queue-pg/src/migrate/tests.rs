@@ -4,7 +4,7 @@ use events_testkit::postgres::{Database, database};
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::{PostgresConfig, connect};
+use crate::{Endpoint, PostgresConfig, connect};
 
 const ID: &str = "ext_events_0001";
 
@@ -30,7 +30,7 @@ impl Place {
     }
 
     fn client(&self) -> Client {
-        let config = PostgresConfig::new(self.database.url()).unwrap();
+        let config = PostgresConfig::new(Endpoint::parse(self.database.url()).unwrap());
         self.runtime.block_on(connect(&config)).unwrap()
     }
 
@@ -147,7 +147,8 @@ fn several_migrators_at_once_migrate_once() {
             .map(|_| {
                 scope.spawn(|| {
                     let own = Runtime::new().unwrap();
-                    let config = PostgresConfig::new(place.database.url()).unwrap();
+                    let config =
+                        PostgresConfig::new(Endpoint::parse(place.database.url()).unwrap());
                     own.block_on(async { up(&mut connect(&config).await?, &table()).await })
                 })
             })
