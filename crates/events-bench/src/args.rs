@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Where database files are made [default: the folder for temporary files]
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Where the programs of rivals are, for the cases beside them
+    #[arg(long)]
+    rivals: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) role: Option<Role>,
 }
@@ -59,12 +62,14 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Suite {
     Sqlite,
+    Postgres,
 }
 
 impl Suite {
     pub(crate) fn comparisons(self) -> Vec<Comparison> {
         match self {
             Self::Sqlite => crate::sqlite::comparisons(),
+            Self::Postgres => crate::postgres::comparisons(),
         }
     }
 }
@@ -93,6 +98,7 @@ impl Args {
             latency: self.latency_time,
             idle: self.idle_time,
             folder: self.dir.clone().unwrap_or_else(std::env::temp_dir),
+            rivals: self.rivals.clone(),
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) enum Metric {
     PerSecond,
     /// The median time of one.
     Median,
+    /// The time that one of a hundred takes or exceeds.
+    Slow,
     /// Processor time.
     Cpu,
 }
@@ -59,6 +61,7 @@ impl Metric {
         match self {
             Self::PerSecond => measured.per_second(),
             Self::Median => measured.percentile(50),
+            Self::Slow => measured.percentile(99),
             Self::Cpu => measured.cpu_percent,
         }
     }
@@ -201,6 +204,8 @@ pub(crate) struct Effort {
     pub(crate) idle: Duration,
     /// Where database files are made.
     pub(crate) folder: PathBuf,
+    /// Where the programs of rivals are.
+    pub(crate) rivals: Option<PathBuf>,
 }
 
 impl Effort {
@@ -239,6 +244,7 @@ mod tests {
             latency: Duration::ZERO,
             idle: Duration::ZERO,
             folder: PathBuf::new(),
+            rivals: None,
         };
         assert_eq!(effort(1.0).events(20_000, 100), 20_000);
         assert_eq!(effort(0.001).events(20_000, 100), 100);

@@ -10,6 +10,7 @@ mod measured;
 mod ours;
 mod payload;
 mod place;
+mod postgres;
 mod process;
 mod report;
 mod run;

@@ -191,7 +191,7 @@ fn shown(by: Metric, value: Option<f64>) -> String {
     match (by, value) {
         (_, None) => "–".to_owned(),
         (Metric::PerSecond, Some(rate)) => format!("{rate:.0}/s"),
-        (Metric::Median, Some(time)) => format!("{time:.1} µs"),
+        (Metric::Median | Metric::Slow, Some(time)) => format!("{time:.1} µs"),
         (Metric::Cpu, Some(percent)) => format!("{percent:.3} %"),
     }
 }

@@ -38,6 +38,26 @@ fn every_case_and_variant_runs_and_loses_nothing() {
 }
 
 #[test]
+fn every_usual_case_on_postgres_runs_and_loses_nothing() {
+    if let Err(missing) = events_testkit::postgres::database() {
+        return missing.skip("every_usual_case_on_postgres_runs_and_loses_nothing");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let quick = "--backend postgres --json --rounds 1 --scale 0.002 --latency-time 100ms";
+    let lines = bench(quick, folder.path());
+    let (verdicts, runs): (Vec<Value>, Vec<Value>) = lines
+        .into_iter()
+        .partition(|line| line.get("ratio").is_some());
+    let named = bench("--backend postgres --json --list", folder.path());
+    let named = named.iter().filter(|line| line["standard"] == true).count();
+    assert!(named > 10, "{named}");
+    assert!(verdicts.len() >= named, "{verdicts:?}");
+    for run in &runs {
+        assert_eq!((&run["lost"], &run["dup"]), (&0.into(), &0.into()), "{run}");
+    }
+}
+
+#[test]
 fn an_unknown_case_is_an_error_that_names_the_way_out() {
     let output = Command::new(env!("CARGO_BIN_EXE_events-bench"))
         .args(["--case", "publsh"])

@@ -1,0 +1,4 @@
+WITH stored AS (
+    INSERT INTO sqlspec_event_queue (queue_id, event_id, payload) VALUES ($1, $2::text::uuid, $3::text::json) RETURNING queue_id
+)
+SELECT pg_notify('bench_raw', '') FROM stored

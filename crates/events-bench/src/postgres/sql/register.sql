@@ -1,0 +1,1 @@
+INSERT INTO sqlspec_event_queue_queue (channel) VALUES ('bench')
