@@ -13,7 +13,8 @@ CREATE TABLE sqlspec_event_queue_queue (
 
 -- Events that can be claimed, or are held. state: 0 ready, 1 leased, 2 given back to be claimed alone.
 -- priority is stored negated, so that the key is read in the order of delivery and no claim sorts.
--- lease_token is the fence: every claim raises it, and ack, nack and extend must match it.
+-- lease_token is the fence: every claim raises it to its time in microseconds, or by one, and ack,
+-- nack and extend must match it.
 -- No index has a column that claim, renewal, release or retry changes, so that these are HOT
 -- updates, which touch no index; half of each page is left free for them.
 CREATE TABLE sqlspec_event_queue (
@@ -24,7 +25,7 @@ CREATE TABLE sqlspec_event_queue (
     created_at       timestamptz NOT NULL DEFAULT statement_timestamp(),
     expires_at       timestamptz,
     lease_expires_at timestamptz,
-    lease_token      integer     NOT NULL DEFAULT 0,
+    lease_token      bigint      NOT NULL DEFAULT 0,
     attempts         integer     NOT NULL DEFAULT 0,
     requeues         integer     NOT NULL DEFAULT 0,
     state            smallint    NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
@@ -52,7 +53,7 @@ CREATE TABLE sqlspec_event_queue_delayed (
     priority    integer     NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT statement_timestamp(),
     expires_at  timestamptz,
-    lease_token integer     NOT NULL DEFAULT 0,
+    lease_token bigint      NOT NULL DEFAULT 0,
     attempts    integer     NOT NULL DEFAULT 0,
     requeues    integer     NOT NULL DEFAULT 0,
     keyed       boolean     NOT NULL DEFAULT false,
@@ -85,7 +86,7 @@ CREATE TABLE sqlspec_event_queue_dead (
     queue_id    integer     NOT NULL,
     priority    integer     NOT NULL,
     attempts    integer     NOT NULL,
-    lease_token integer     NOT NULL,
+    lease_token bigint      NOT NULL,
     requeues    integer     NOT NULL,
     keyed       boolean     NOT NULL,
     reason      text        NOT NULL,
@@ -178,6 +179,14 @@ BEGIN
     IF NOT FOUND THEN
         RAISE serialization_failure USING MESSAGE = format('channel %L was registered by another transaction meanwhile: try again', $1);
     END IF;
+    -- NOTIFY makes commits wait for each other, so it is sent only where somebody waits for it.
+    PERFORM pg_notify('_ec_' || left(encode(sha256(convert_to(n.nspname || '.' || c.relname, 'UTF8')), 'hex'), 24), q.queue_id || ':')
+       FROM sqlspec_event_queue_queue AS q
+       JOIN pg_class AS c ON c.oid = 'sqlspec_event_queue'::regclass
+       JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE q.channel = $1
+        AND EXISTS (SELECT FROM sqlspec_event_queue_waiter AS w WHERE w.queue_id = q.queue_id AND w.until > clock_timestamp())
+        AND pg_notification_queue_usage() < 0.5;
     RETURN id;
 END
 $$;

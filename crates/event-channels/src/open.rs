@@ -40,6 +40,12 @@ impl EventsConfig {
             Database::Postgres(server) if resolved.backend == BackendKind::Notify => {
                 notify::open(&self, server, &runtime).await?
             }
+            #[cfg(feature = "queue-pg")]
+            Database::Postgres(_) => {
+                let woken = resolved.backend == BackendKind::NotifyQueue;
+                postgres::open(&self, woken, &runtime).await?
+            }
+            #[cfg(not(feature = "queue-pg"))]
             Database::Postgres(_) => postgres::open(&self, &runtime).await?,
             _ => sqlite::open(&self, &runtime).await?,
         };

@@ -20,6 +20,10 @@ pub use events_pg_native::{
     Endpoint, OpenTransaction, Pool, TlsConnector, TransactionalPublish, Wake, deadpool_postgres,
     tokio_postgres,
 };
+#[cfg(feature = "queue-pg")]
+use events_queue::QueueBackend;
+#[cfg(feature = "queue-pg")]
+use events_queue_pg::PostgresStore;
 
 use crate::config::{Database, Server};
 use crate::{EventChannel, EventsConfig};
@@ -47,11 +51,15 @@ impl TransactionalPublish for EventChannel {
         events: Vec<NewEvent>,
     ) -> Result<(Vec<EventId>, Wake)> {
         let backend: &dyn Any = &*self.shared().backend;
-        match backend.downcast_ref::<NotifyBackend>() {
-            Some(notify) => notify.publish_many_in(tx, events).await,
-            None => Err(Error::new(ErrorKind::Unsupported, Op::Publish)
-                .because("this channel cannot publish in a transaction of PostgreSQL")
-                .in_backend(self.backend_name())),
+        if let Some(notify) = backend.downcast_ref::<NotifyBackend>() {
+            return notify.publish_many_in(tx, events).await;
         }
+        #[cfg(feature = "queue-pg")]
+        if let Some(queue) = backend.downcast_ref::<QueueBackend<PostgresStore>>() {
+            return events_queue_pg::publish_many_in(queue, tx, events).await;
+        }
+        Err(Error::new(ErrorKind::Unsupported, Op::Publish)
+            .because("this channel is not on PostgreSQL")
+            .in_backend(self.backend_name()))
     }
 }

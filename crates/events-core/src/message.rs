@@ -114,7 +114,7 @@ pub struct HoldToken {
     pub queue_id: i64,
     /// The row in that queue.
     pub row: i64,
-    /// The count of claims of that row.
+    /// Raised by every claim of that row.
     pub fence: i64,
     /// The priority, part of the row's key in some databases.
     pub priority: i16,

@@ -110,6 +110,7 @@ pub(crate) async fn requeue(
             queue_id.into(),
             usize::try_from(events).unwrap_or(usize::MAX),
         );
+        db.announce(queue_id.into(), Some(lowest));
         moved += events;
     }
     Ok(moved)

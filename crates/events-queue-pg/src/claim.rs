@@ -1,5 +1,7 @@
 //! Claiming: a turn if one is due, then a batch is leased in one statement.
 
+use std::time::{Duration, Instant};
+
 use events_core::{Op, Result};
 use events_queue::{Claim, Claimed, Row};
 
@@ -7,31 +9,98 @@ use crate::database::{Database, Values};
 use crate::error::postgres;
 use crate::frontier::{Frontier, Place, Plan};
 use crate::horizon::Snapshot;
+use crate::notify::{LASTS, Notify, Waiting};
 use crate::row::{claimed, micros, queue, rank};
-use crate::turn::turn;
+use crate::turn::{BUDGET, turn};
 
-/// Takes up to `limit` events under a lease.
+/// Takes up to `limit` events under a lease. Who finds nothing is told, as far as that can be
+/// relied on, when there is something.
 pub(crate) async fn claim(db: &Database, claim: &Claim) -> Result<Claimed> {
     let frontier = db.frontiers.of(claim.queue_id);
-    let mut found = Claimed::default();
-    turn(db, &frontier, claim, &mut found).await?;
-    let plan = {
-        let state = frontier.lock();
-        if state.paused {
-            return Ok(found);
-        }
-        state.plan(claim.limit)
+    let Some(notify) = db.notify.as_ref().filter(|notify| notify.is_proven()) else {
+        return attempt(db, &frontier, claim).await;
     };
-    if !plan.is_empty() {
-        found.rows = take(db, &frontier, claim, &plan).await?;
+    if notify.waiters.must_look(claim.queue_id, Instant::now()) {
+        frontier.lock().stir();
+    }
+    let mut found = attempt(db, &frontier, claim).await?;
+    if !found.rows.is_empty() {
+        if notify.waiters.busy(claim.queue_id, Instant::now()) {
+            leave(db, notify, claim.queue_id);
+        }
+        return Ok(found);
+    }
+    let waiting = notify.waiters.idle(claim.queue_id, Instant::now());
+    if waiting != Waiting::Known {
+        let asked = Instant::now();
+        let (lasts, queue_id) = (micros(LASTS), queue(claim.queue_id));
+        let values: Values<'_> = &[&queue_id, &notify.me, &lasts];
+        db.execute(Op::Claim, &db.sql.wait, values).await?;
+        notify.waiters.made(claim.queue_id, waiting, asked);
+    }
+    if waiting == Waiting::Join {
+        // Whoever published before the row was there told nobody.
+        frontier.lock().stir();
+        let again = attempt(db, &frontier, claim).await?;
+        found = Claimed {
+            dead: found.dead + again.dead,
+            expired: found.expired + again.expired,
+            ..again
+        };
+    }
+    found.told = true;
+    let look = notify.waiters.next_look(claim.queue_id, Instant::now());
+    found.next_due = found.next_due.into_iter().chain(look).min();
+    Ok(found)
+}
+
+/// Takes back that this process waits; nobody waits for that.
+fn leave(db: &Database, notify: &Notify, queue_id: i64) {
+    if let Some(db) = db.upgrade() {
+        let me = notify.me;
+        notify.herald.tasks().spawn(async move {
+            let queue_id = Some(queue(queue_id));
+            // A row that stays costs publishers a notification now and then, until it ages.
+            let _ = db
+                .execute(Op::Claim, &db.sql.leave, &[&me, &queue_id])
+                .await;
+        });
+    }
+}
+
+async fn attempt(db: &Database, frontier: &Frontier, claim: &Claim) -> Result<Claimed> {
+    let mut found = Claimed::default();
+    turn(db, frontier, claim, &mut found).await?;
+    let begun = Instant::now();
+    let mut goes_on = true;
+    while goes_on && found.rows.len() < claim.limit && begun.elapsed() < BUDGET {
+        let limit = claim.limit - found.rows.len();
+        let plan = {
+            let state = frontier.lock();
+            if state.paused {
+                return Ok(found);
+            }
+            state.plan(limit)
+        };
+        goes_on = plan.goes_on();
+        if !plan.is_empty() {
+            match take(db, frontier, claim, limit, &plan).await {
+                Ok(rows) => found.rows.extend(rows),
+                Err(error) if found.rows.is_empty() => return Err(error),
+                // What was taken before is handed over; the next claim is told.
+                Err(_) => break,
+            }
+        }
     }
     if found.rows.is_empty() && claim.suspects {
-        found.rows.extend(take_alone(db, &frontier, claim).await?);
+        found.rows.extend(take_alone(db, frontier, claim).await?);
         found.alone = !found.rows.is_empty();
     }
     let mut state = frontier.lock();
     if found.rows.is_empty() {
-        found.next_due = state.next_due();
+        // What is left to read may hold something.
+        let at_once = goes_on.then_some(Duration::ZERO);
+        found.next_due = at_once.or_else(|| state.next_due());
     } else {
         state.due_in(claim.lease);
     }
@@ -39,8 +108,15 @@ pub(crate) async fn claim(db: &Database, claim: &Claim) -> Result<Claimed> {
 }
 
 /// Takes what stands at the frontier, and what came back before it.
-async fn take(db: &Database, frontier: &Frontier, claim: &Claim, plan: &Plan) -> Result<Vec<Row>> {
-    let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+async fn take(
+    db: &Database,
+    frontier: &Frontier,
+    claim: &Claim,
+    wanted: usize,
+    plan: &Plan,
+) -> Result<Vec<Row>> {
+    let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
+    let asked = Instant::now();
     let values: Values<'_> = &[
         &queue(claim.queue_id),
         &plan.lowest,
@@ -73,7 +149,11 @@ async fn take(db: &Database, frontier: &Frontier, claim: &Claim, plan: &Plan) ->
     rows.sort_by_key(place);
     let places: Vec<Place> = rows.iter().map(place).collect();
     if let Some(seen) = seen {
-        frontier.lock().claimed(plan, claim.limit, &places, seen);
+        let mut state = frontier.lock();
+        if plan.goes_on() {
+            state.window_took(asked.elapsed());
+        }
+        state.claimed(plan, wanted, &places, seen);
     }
     Ok(rows)
 }

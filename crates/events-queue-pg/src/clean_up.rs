@@ -39,5 +39,8 @@ async fn run(db: &Database, limit: usize) -> Result<CleanUp> {
         done.deleted += deleted;
         done.more |= deleted >= limit;
     }
+    if db.notify.is_some() {
+        db.execute(Op::CleanUp, &db.sql.purge_waiters, &[]).await?;
+    }
     Ok(done)
 }

@@ -1,6 +1,6 @@
 //! The pool, and how a statement is run on one of its connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool, Timeouts};
@@ -13,9 +13,10 @@ use tokio::time::error::Elapsed;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::error::{BACKEND, pool, postgres, timed_out};
+use crate::error::{pool, postgres, timed_out};
 use crate::frontier::Frontiers;
-use crate::row::micros;
+use crate::notify::Notify;
+use crate::row::{micros, queue};
 use crate::sql::Statements;
 
 /// How often a transaction that lost against another one is run again.
@@ -56,21 +57,51 @@ pub(crate) struct Database {
     pub(crate) config: QueueConfig,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) frontiers: Frontiers,
+    /// How consumers of other processes are woken, if they are.
+    pub(crate) notify: Option<Arc<Notify>>,
+    me: Weak<Self>,
 }
 
 /// The values of a statement.
 pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Database {
-    pub(crate) fn new(pools: Pools, config: QueueConfig, timeout: Duration) -> Self {
-        Self {
+    pub(crate) fn new(
+        pools: Pools,
+        config: QueueConfig,
+        timeout: Duration,
+        wakes: Wakes,
+        notify: Option<Arc<Notify>>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
             sql: Statements::new(&config.table),
             frontiers: Frontiers::new(config.poll_interval),
-            wakes: Arc::new(Wakes::new()),
-            times: Mutex::new(StatementTimes::new(BACKEND)),
+            wakes: Arc::new(wakes),
+            times: Mutex::new(StatementTimes::new(name(notify.as_ref()))),
             pools,
             timeout,
             config,
+            notify,
+            me: Weak::clone(me),
+        })
+    }
+
+    /// Itself, for a task.
+    pub(crate) fn upgrade(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
+    }
+
+    /// The canonical name of the backend.
+    pub(crate) fn name(&self) -> &'static str {
+        name(self.notify.as_ref())
+    }
+
+    /// Something of a queue can be claimed from this id on, or is to be looked for: consumers of
+    /// other processes are told. It was committed before.
+    pub(crate) fn announce(&self, queue_id: i64, lowest: Option<i64>) {
+        if let Some(notify) = &self.notify {
+            let db = Weak::clone(&self.me);
+            notify.herald.announce(db, queue(queue_id), lowest);
         }
     }
 
@@ -95,6 +126,35 @@ impl Database {
         loop {
             match self.try_query(op, sql, values).await? {
                 Ok(rows) => return Ok(rows),
+                Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
+                Err(error) => return Err(postgres(op, error)),
+            }
+        }
+    }
+
+    /// Runs statements as one transaction, and again if it lost against another one.
+    pub(crate) async fn query_all(
+        &self,
+        op: Op,
+        statements: &[(&str, Vec<&(dyn ToSql + Sync)>)],
+    ) -> Result<Vec<Vec<Row>>> {
+        let mut conflicts = 0;
+        loop {
+            let mut connection = self.connection(op).await?;
+            let started = Instant::now();
+            let run = async {
+                let transaction = connection.transaction().await?;
+                let mut answers = Vec::with_capacity(statements.len());
+                for (sql, values) in statements {
+                    let statement = transaction.prepare_cached(sql).await?;
+                    answers.push(transaction.query(&statement, values).await?);
+                }
+                transaction.commit().await?;
+                Ok::<_, tokio_postgres::Error>(answers)
+            };
+            let answer = tokio::time::timeout(self.timeout, run).await;
+            match self.answered(op, connection, started, answer)? {
+                Ok(answers) => return Ok(answers),
                 Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
                 Err(error) => return Err(postgres(op, error)),
             }
@@ -222,5 +282,12 @@ impl Database {
         if let Some((pool, true)) = &self.pools.publish {
             pool.close();
         }
+    }
+}
+
+fn name(notify: Option<&Arc<Notify>>) -> &'static str {
+    match notify {
+        Some(_) => "notify_queue",
+        None => "poll_queue",
     }
 }

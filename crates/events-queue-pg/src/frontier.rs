@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::horizon::{Horizon, Snapshot};
+use crate::turn::{BRISK, FIRST_WIDTH, NARROWEST, Pass};
 
 /// An event's place in its queue: priority as it is stored, and id.
 pub(crate) type Place = (i32, i64);
@@ -52,6 +53,13 @@ impl Frontiers {
         Arc::clone(frontier)
     }
 
+    /// The next claim of each queue looks everywhere.
+    pub(crate) fn stir_all(&self) {
+        for frontier in self.queues.lock().values() {
+            frontier.lock().stir();
+        }
+    }
+
     /// The frontier of a queue that was claimed from before.
     pub(crate) fn known(&self, queue_id: i64) -> Option<Arc<Frontier>> {
         self.queues.lock().get(&queue_id).cloned()
@@ -66,9 +74,11 @@ pub(crate) struct Frontier {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) levels: BTreeMap<i32, Level>,
+    /// How many ids of a cold priority a claim reads.
+    window: i64,
     /// Before the frontier and claimable.
     back: BTreeSet<Place>,
     /// Before the frontier and to be claimed alone.
@@ -81,7 +91,25 @@ pub(crate) struct State {
     drained: bool,
     due: Option<Instant>,
     turned: Option<Instant>,
-    pub(crate) pass: crate::turn::Pass,
+    pub(crate) pass: Pass,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            levels: BTreeMap::new(),
+            window: FIRST_WIDTH,
+            back: BTreeSet::new(),
+            suspects: BTreeSet::new(),
+            horizon: Horizon::default(),
+            rewinds: 0,
+            paused: false,
+            drained: false,
+            due: None,
+            turned: None,
+            pass: Pass::default(),
+        }
+    }
 }
 
 /// One priority of a queue.
@@ -91,6 +119,9 @@ pub(crate) struct Level {
     pub(crate) after: i64,
     /// No event is left up to this id, nor will be.
     pub(crate) floor: i64,
+    /// Up to this id there may be much that others hold, as after a restart: claims read it in
+    /// windows, so that none of them takes long.
+    cold: i64,
 }
 
 /// What a claim is to read.
@@ -103,6 +134,8 @@ pub(crate) struct Plan {
     back: Vec<Place>,
     /// Nothing stands behind what it reads.
     whole: bool,
+    /// It ends with a window of a priority, at this id.
+    window: Option<Place>,
     rewinds: u64,
 }
 
@@ -118,6 +151,11 @@ impl Plan {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.lowest.is_empty()
+    }
+
+    /// Whether more is to be read behind it.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.window.is_some()
     }
 }
 
@@ -246,6 +284,13 @@ impl State {
             }
             if *rank == end.0 {
                 plan.push(*rank, level.after, *rank, end.1.saturating_sub(1));
+            } else if level.after < level.cold {
+                // Less urgent events have to wait until it is known that there are none here.
+                let upto = level.after.saturating_add(self.window).min(level.cold);
+                plan.push(*rank, level.after, *rank, upto);
+                plan.window = Some((*rank, upto));
+                plan.whole = false;
+                break;
             } else {
                 let highest = if next == i32::MAX { next } else { next - 1 };
                 plan.push(*rank, level.after, highest.min(end.0), i64::MAX);
@@ -267,11 +312,22 @@ impl State {
                 Some(_) => {}
                 None => {
                     let after = if moved_back { id - 1 } else { *id };
-                    self.levels.insert(*rank, Level { after, floor: 0 });
+                    let level = Level {
+                        after,
+                        ..Level::default()
+                    };
+                    self.levels.insert(*rank, level);
                     // What stands before it was not looked at yet.
                     self.stir();
                 }
             }
+        }
+        if let Some((rank, upto)) = plan.window
+            && places.len() < limit
+            && !moved_back
+            && let Some(level) = self.levels.get_mut(&rank)
+        {
+            level.after = level.after.max(upto);
         }
         self.drained = places.len() < limit && plan.whole;
         // It read to the end, so up to there nothing is left but what a turn finds.
@@ -282,10 +338,22 @@ impl State {
         }
     }
 
-    /// Priorities in which there are events that no claim has met.
-    pub(crate) fn add_levels(&mut self, ranks: &[i32]) {
-        for rank in ranks {
-            self.levels.entry(*rank).or_default();
+    /// There are events of a priority that no claim has met: its first one, and the last id that
+    /// was given out.
+    pub(crate) fn add_level(&mut self, (rank, first): Place, last_id: i64) {
+        self.levels.entry(rank).or_insert(Level {
+            after: first - 1,
+            floor: 0,
+            cold: last_id,
+        });
+    }
+
+    /// A window took so long to read.
+    pub(crate) fn window_took(&mut self, time: Duration) {
+        if time < BRISK {
+            self.window = self.window.saturating_mul(2);
+        } else if time > BRISK * 4 {
+            self.window = (self.window / 2).max(NARROWEST);
         }
     }
 
@@ -421,5 +489,33 @@ mod tests {
             claim(&mut state, 10, &[]);
         }
         assert_eq!(pieces(&state, 10)[1], (0, 1000, i32::MAX, END));
+    }
+
+    #[test]
+    fn what_was_there_before_is_read_in_windows_and_the_less_urgent_waits() {
+        let mut state = State::default();
+        state.add_level((0, 101), 25_000);
+        state.add_level((5, 7), 25_000);
+        assert_eq!(
+            pieces(&state, 10),
+            [(i32::MIN, 0, -1, END), (0, 100, 0, 10_100)]
+        );
+        claim(&mut state, 10, &[(0, 102)]);
+        assert_eq!(pieces(&state, 10)[1], (0, 10_100, 0, 20_100));
+        let full: Vec<Place> = (0..10).map(|n| (0, 10_200 + n)).collect();
+        claim(&mut state, 10, &full);
+        assert_eq!(
+            pieces(&state, 10)[1],
+            (0, 10_209, 0, 20_209),
+            "it was not read to its end"
+        );
+        claim(&mut state, 10, &[]);
+        assert_eq!(pieces(&state, 10)[1], (0, 20_209, 0, 25_000));
+        claim(&mut state, 10, &[]);
+        assert_eq!(
+            pieces(&state, 10)[1..],
+            [(0, 25_000, 4, END), (5, 6, 5, 10_006)],
+            "now it is known"
+        );
     }
 }

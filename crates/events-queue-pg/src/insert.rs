@@ -1,6 +1,7 @@
 //! Publishing: one row for each registered group, in one statement for all events.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use events_core::{ChannelName, Op, Result};
@@ -12,35 +13,159 @@ use uuid::Uuid;
 
 use crate::database::Database;
 use crate::error::postgres;
+use crate::gather::Shared;
 use crate::row::{Json, micros, rank, seconds, uuid};
 
-/// Stores events; answers how many were not repeats.
-pub(crate) async fn insert(db: &Database, rows: &[NewRow]) -> Result<usize> {
-    let columns = Columns::of(rows);
-    let stored = if columns.plain {
-        match insert_plain(db, &columns).await? {
-            Ok(stored) => stored,
-            // A channel without a group.
-            Err(error) if error.code() == Some(&SqlState::NOT_NULL_VIOLATION) => {
-                insert_any(db, &columns).await?
+/// Stores events for several callers at once.
+#[derive(Debug)]
+pub(crate) struct Publishing(pub(crate) Arc<Database>);
+
+impl Shared for Publishing {
+    type Request = Vec<NewRow>;
+    type Answer = usize;
+    const MOST: usize = 1000;
+    const OP: Op = Op::Publish;
+
+    /// Of events whose id the caller chose it must be known how many were repeats.
+    fn weight(request: &Self::Request) -> Option<usize> {
+        let keyed = request.iter().any(|row| row.keyed);
+        (!keyed).then_some(request.len())
+    }
+
+    async fn run(&self, requests: &[Self::Request]) -> Result<Vec<usize>> {
+        let db = &self.0;
+        let columns = Columns::of(requests.iter().flatten());
+        let stored = insert(db, &columns).await?;
+        let mut channels: BTreeMap<&ChannelName, usize> = BTreeMap::new();
+        for row in requests.iter().flatten() {
+            *channels.entry(&row.parts.channel).or_default() += 1;
+        }
+        stored.tell(db);
+        for (channel, events) in channels {
+            db.wakes.ring_channel(channel, events);
+        }
+        Ok(match requests {
+            [_] => vec![stored.events],
+            // None of them was a repeat.
+            several => several.iter().map(Vec::len).collect(),
+        })
+    }
+}
+
+/// What a publish brought into which queues.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    /// How many events were not repeats.
+    pub(crate) events: usize,
+    appeared: Vec<Appeared>,
+}
+
+/// Events of one queue and priority.
+#[derive(Debug)]
+struct Appeared {
+    queue_id: i32,
+    rank: i32,
+    /// The lowest id of those that can be claimed.
+    lowest: Option<i64>,
+    /// When the first of those with a delay is due.
+    due: Option<Duration>,
+}
+
+impl Stored {
+    /// Tells frontiers of this process and consumers of others, once the events are committed.
+    pub(crate) fn tell(&self, db: &Database) {
+        for appeared in &self.appeared {
+            let queue_id = appeared.queue_id.into();
+            if let Some(frontier) = db.frontiers.known(queue_id) {
+                let mut state = frontier.lock();
+                if let Some(id) = appeared.lowest {
+                    state.rewind(Some(appeared.rank), id);
+                }
+                if let Some(due) = appeared.due {
+                    state.due_in(due);
+                }
             }
+            db.announce(queue_id, appeared.lowest);
+        }
+    }
+
+    /// The queues and what to tell of them.
+    pub(crate) fn hints(&self) -> impl Iterator<Item = (i32, Option<i64>)> {
+        self.appeared.iter().map(|new| (new.queue_id, new.lowest))
+    }
+}
+
+async fn insert(db: &Database, columns: &Columns<'_>) -> Result<Stored> {
+    if columns.plain {
+        let relaxed = db.publish_relaxed();
+        let mut values = columns.values();
+        values.push((&relaxed, Type::BOOL));
+        let channel = columns.one_channel();
+        let sql = match &channel {
+            Some(channel) => {
+                values[0] = (channel, Type::TEXT);
+                &db.sql.insert_batch
+            }
+            None => &db.sql.insert,
+        };
+        match db.publish(sql, &values).await? {
+            Ok(rows) => return plain(columns, &rows),
+            // A channel without a group.
+            Err(error) if error.code() == Some(&SqlState::NOT_NULL_VIOLATION) => {}
             Err(error) => return Err(postgres(Op::Publish, error)),
         }
-    } else {
-        insert_any(db, &columns).await?
-    };
-    let mut channels: BTreeMap<&ChannelName, usize> = BTreeMap::new();
+    }
+    let relaxed = db.publish_relaxed();
+    let values = columns.all_values(&relaxed);
+    let rows = db.publish_again(&db.sql.insert_any, &values).await?;
+    any(columns, &rows).map_err(|e| postgres(Op::Publish, e))
+}
+
+fn plain(columns: &Columns<'_>, rows: &[Row]) -> Result<Stored> {
+    let mut lowest: BTreeMap<(i32, i32), i64> = BTreeMap::new();
     for row in rows {
-        *channels.entry(&row.parts.channel).or_default() += 1;
+        let read = || Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?));
+        let (place, id): ((i32, i32), i64) = read().map_err(|e| postgres(Op::Publish, e))?;
+        lowest
+            .entry(place)
+            .and_modify(|known| *known = id.min(*known))
+            .or_insert(id);
     }
-    for (channel, events) in channels {
-        db.wakes.ring_channel(channel, events);
+    let appeared = lowest.into_iter().map(|((queue_id, rank), id)| Appeared {
+        queue_id,
+        rank,
+        lowest: Some(id),
+        due: None,
+    });
+    Ok(Stored {
+        events: columns.ids.len(),
+        appeared: appeared.collect(),
+    })
+}
+
+/// Reads the answer of the statement that can do everything.
+pub(crate) fn any(columns: &Columns<'_>, rows: &[Row]) -> Result<Stored, tokio_postgres::Error> {
+    let mut stored = Stored::default();
+    let mut keys = 0;
+    for row in rows {
+        if let Some(queue_id) = row.try_get(0)? {
+            stored.appeared.push(Appeared {
+                queue_id,
+                rank: row.try_get(1)?,
+                lowest: row.try_get(2)?,
+                due: row.try_get::<_, Option<f64>>(4)?.map(seconds),
+            });
+        }
+        keys = row.try_get::<_, i64>(5)?;
     }
+    let unkeyed = columns.keyed.iter().filter(|keyed| !**keyed).count();
+    stored.events = unkeyed + usize::try_from(keys).unwrap_or_default();
     Ok(stored)
 }
 
 /// The events as one array for each column.
-struct Columns<'a> {
+#[derive(Default)]
+pub(crate) struct Columns<'a> {
     channels: Vec<&'a str>,
     ids: Vec<Uuid>,
     ranks: Vec<i32>,
@@ -55,18 +180,10 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// An id that is there twice is taken once.
-    fn of(rows: &'a [NewRow]) -> Self {
-        let many = rows.len();
+    pub(crate) fn of(rows: impl Iterator<Item = &'a NewRow>) -> Self {
         let mut columns = Self {
-            channels: Vec::with_capacity(many),
-            ids: Vec::with_capacity(many),
-            ranks: Vec::with_capacity(many),
-            expires_in: Vec::with_capacity(many),
-            metadata: Vec::with_capacity(many),
-            payloads: Vec::with_capacity(many),
-            delays: Vec::with_capacity(many),
-            keyed: Vec::with_capacity(many),
             plain: true,
+            ..Self::default()
         };
         let mut keys = HashSet::new();
         for row in rows {
@@ -90,7 +207,14 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    /// What both statements begin with.
+    /// The channel, if there are several events and all of them are for it.
+    fn one_channel(&self) -> Option<&'a str> {
+        let (first, others) = self.channels.split_first()?;
+        let same = !others.is_empty() && others.iter().all(|other| other == first);
+        same.then_some(*first)
+    }
+
+    /// What all statements begin with.
     fn values(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         vec![
             (&self.channels, Type::TEXT_ARRAY),
@@ -101,71 +225,16 @@ impl<'a> Columns<'a> {
             (&self.payloads, Type::JSON_ARRAY),
         ]
     }
-}
 
-async fn insert_plain(
-    db: &Database,
-    columns: &Columns<'_>,
-) -> Result<Result<usize, tokio_postgres::Error>> {
-    let relaxed = db.publish_relaxed();
-    let mut values = columns.values();
-    values.push((&relaxed, Type::BOOL));
-    let rows = match db.publish(&db.sql.insert, &values).await? {
-        Ok(rows) => rows,
-        Err(error) => return Ok(Err(error)),
-    };
-    let mut lowest: BTreeMap<(i32, i32), i64> = BTreeMap::new();
-    for row in &rows {
-        let read = || Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?));
-        let (place, id): ((i32, i32), i64) = read().map_err(|e| postgres(Op::Publish, e))?;
-        lowest
-            .entry(place)
-            .and_modify(|known| *known = id.min(*known))
-            .or_insert(id);
-    }
-    for ((queue_id, rank), id) in lowest {
-        appeared(db, queue_id, rank, id);
-    }
-    Ok(Ok(columns.ids.len()))
-}
-
-async fn insert_any(db: &Database, columns: &Columns<'_>) -> Result<usize> {
-    let relaxed = db.publish_relaxed();
-    let mut values = columns.values();
-    values.push((&columns.delays, Type::INT8_ARRAY));
-    values.push((&columns.keyed, Type::BOOL_ARRAY));
-    values.push((&relaxed, Type::BOOL));
-    let rows = db.publish_again(&db.sql.insert_any, &values).await?;
-    let mut keys = 0;
-    for row in &rows {
-        keys = note_any(db, row).map_err(|e| postgres(Op::Publish, e))?;
-    }
-    let unkeyed = columns.keyed.iter().filter(|keyed| !**keyed).count();
-    Ok(unkeyed + usize::try_from(keys).unwrap_or_default())
-}
-
-/// Tells the frontier what one row of the answer says; answers how many keys were new.
-fn note_any(db: &Database, row: &Row) -> Result<i64, tokio_postgres::Error> {
-    if let Some(queue_id) = row.try_get::<_, Option<i32>>(0)? {
-        if let Some(id) = row.try_get(2)? {
-            appeared(db, queue_id, row.try_get(1)?, id);
-        }
-        if let Some(due) = row.try_get::<_, Option<f64>>(4)? {
-            due_in(db, queue_id, seconds(due));
-        }
-    }
-    row.try_get(5)
-}
-
-/// Events of one priority have appeared, from this id on.
-fn appeared(db: &Database, queue_id: i32, rank: i32, id: i64) {
-    if let Some(frontier) = db.frontiers.known(queue_id.into()) {
-        frontier.lock().rewind(Some(rank), id);
-    }
-}
-
-fn due_in(db: &Database, queue_id: i32, time: Duration) {
-    if let Some(frontier) = db.frontiers.known(queue_id.into()) {
-        frontier.lock().due_in(time);
+    /// What the statement takes that can do everything.
+    pub(crate) fn all_values<'s>(
+        &'s self,
+        relaxed: &'s bool,
+    ) -> Vec<(&'s (dyn ToSql + Sync), Type)> {
+        let mut values = self.values();
+        values.push((&self.delays, Type::INT8_ARRAY));
+        values.push((&self.keyed, Type::BOOL_ARRAY));
+        values.push((relaxed, Type::BOOL));
+        values
     }
 }

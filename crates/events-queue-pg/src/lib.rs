@@ -25,9 +25,11 @@ mod config;
 mod database;
 mod error;
 mod frontier;
+mod gather;
 mod horizon;
 mod insert;
 pub mod migrate;
+mod notify;
 mod open;
 #[cfg(test)]
 mod plan_tests;
@@ -38,10 +40,12 @@ mod sql;
 mod store;
 mod tasks;
 mod ticket;
+mod transaction;
 mod turn;
 
 pub use config::PostgresConfig;
 pub use events_pg_native::link::Heartbeat;
-pub use events_pg_native::{Endpoint, Pool, Publish};
+pub use events_pg_native::{Endpoint, OpenTransaction, Pool, Publish, Wake};
 pub use open::{connect, open};
 pub use store::PostgresStore;
+pub use transaction::publish_many_in;

@@ -1,13 +1,17 @@
 //! Connects, checks what cannot be taken for granted, and starts the backend.
 
-use events_core::{Op, Result};
+use std::sync::Arc;
+
+use event_listener::Event;
+use events_core::{ChannelName, Op, Result, TableName};
 use events_pg_native::{Connector, Publish};
-use events_queue::QueueBackend;
+use events_queue::{QueueBackend, Wakes};
 use tokio::runtime::Handle;
 use tokio_postgres::Client;
 
 use crate::database::{Database, Pools};
-use crate::error::BACKEND;
+use crate::error::{BACKEND, postgres};
+use crate::notify::{Ear, Notify};
 use crate::tasks::Tasks;
 use crate::{PostgresConfig, PostgresStore, migrate};
 
@@ -26,6 +30,21 @@ pub async fn open(config: PostgresConfig, runtime: &Handle) -> Result<QueueBacke
     } else {
         migrate::check(&client, &table).await?;
     }
+    let tasks = Tasks::new(
+        if config.notify.is_some() {
+            "notify_queue"
+        } else {
+            BACKEND
+        },
+        runtime.clone(),
+    );
+    let notify = match config.notify {
+        Some(_) => {
+            let channel = wake_channel(&client, &table).await?;
+            Some(Arc::new(Notify::new(channel, Arc::clone(&tasks))))
+        }
+        None => None,
+    };
     drop(client);
     let own = connector.pool(config.pool_size)?;
     let pools = match &config.publish {
@@ -36,9 +55,44 @@ pub async fn open(config: PostgresConfig, runtime: &Handle) -> Result<QueueBacke
             Pools::two(own, connector.pool(*size)?, true)
         }
     };
-    let database = Database::new(pools, config.queue.clone(), config.timeout);
-    let store = PostgresStore::new(database, Tasks::new(runtime.clone()));
+    let consumed = Arc::new(Event::new());
+    let wakes = {
+        let consumed = Arc::clone(&consumed);
+        Wakes::for_consumers(move || {
+            consumed.notify(usize::MAX);
+        })
+    };
+    let listening = consumed.listen();
+    let db = Database::new(pools, config.queue.clone(), config.timeout, wakes, notify);
+    if let (Some(notify), Some(heartbeat)) = (&db.notify, config.notify) {
+        let ear = Ear {
+            db: Arc::clone(&db),
+            notify: Arc::clone(notify),
+            connector,
+            heartbeat,
+            meter: config.queue.telemetry.backend(db.name()),
+        };
+        // Who only publishes needs no connection that listens.
+        runtime.spawn(async move {
+            let closer = ear.notify.closer.clone();
+            tokio::select! {
+                () = closer.closed() => {}
+                () = listening => ear.run().await,
+            }
+        });
+    }
+    let store = PostgresStore::new(db, tasks);
     QueueBackend::start(store, config.queue, runtime)
+}
+
+async fn wake_channel(client: &Client, table: &TableName) -> Result<ChannelName> {
+    let sql = table.render(include_str!("sql/wake_channel.sql"));
+    let row = client
+        .query_one(&sql, &[])
+        .await
+        .map_err(|e| postgres(Op::Open, e))?;
+    let name: String = row.try_get(0).map_err(|e| postgres(Op::Open, e))?;
+    ChannelName::new(name)
 }
 
 /// Makes one connection, for migrations; the tables are not looked at.

@@ -143,6 +143,16 @@ fn expected(sql: &Statements) -> Vec<(&'static str, &str, &'static [&'static str
             &sql.insert,
             &["using idx_sqlspec_event_queue_queue"],
         ),
+        (
+            "insert_batch",
+            &sql.insert_batch,
+            &["using idx_sqlspec_event_queue_queue"],
+        ),
+        (
+            "wake",
+            &sql.wake,
+            &["using sqlspec_event_queue_waiter_pkey"],
+        ),
     ]
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn claimed(
             row: row.try_get(first)?,
             priority: priority(row.try_get(first + 2)?),
             attempts: count(row.try_get(first + 3)?),
-            fence: row.try_get::<_, i32>(first + 4)?.into(),
+            fence: row.try_get(first + 4)?,
             keyed: row.try_get(first + 5)?,
         },
         event_id: EventId::from_bytes(row.try_get::<_, Uuid>(first + 1)?.into_bytes()),
@@ -114,11 +114,6 @@ pub(crate) fn priority(rank: i32) -> i16 {
 /// The queue id in the column's type. Ours all fit; one that does not is nobody's.
 pub(crate) fn queue(id: i64) -> i32 {
     i32::try_from(id).unwrap_or(-1)
-}
-
-/// The fence in the column's type; one that does not fit is no row's.
-pub(crate) fn fence(fence: i64) -> i32 {
-    i32::try_from(fence).unwrap_or(-1)
 }
 
 /// A number that is counted up from zero.

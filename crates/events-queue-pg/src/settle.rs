@@ -1,6 +1,8 @@
-//! Verdicts, each fenced by the token of its claim: one statement for each kind of verdict.
+//! Verdicts, each fenced by the token of its claim: one statement for each kind of verdict, and
+//! one transaction for verdicts of several kinds.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use events_core::{HoldToken, Op, Result};
 use events_queue::{Outcome, StoreSettlement, StoreVerdict};
@@ -8,56 +10,85 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::row::{fence, micros, queue, rank, read, uuid};
+use crate::gather::Shared;
+use crate::row::{micros, queue, rank, read, uuid};
 
 const READY: i16 = 0;
 const SUSPECT: i16 = 2;
 
-/// Records verdicts, and answers them in their order.
+/// Settles for several callers at once.
+#[derive(Debug)]
+pub(crate) struct Settling(pub(crate) Arc<Database>);
+
+impl Shared for Settling {
+    type Request = Vec<StoreSettlement>;
+    type Answer = Vec<Outcome>;
+    const MOST: usize = 1000;
+    const OP: Op = Op::Ack;
+
+    fn weight(request: &Self::Request) -> Option<usize> {
+        Some(request.len())
+    }
+
+    async fn run(&self, requests: &[Self::Request]) -> Result<Vec<Self::Answer>> {
+        let all: Vec<&StoreSettlement> = requests.iter().flatten().collect();
+        let mut outcomes = settle(&self.0, &all).await?.into_iter();
+        let own = |request: &Self::Request| outcomes.by_ref().take(request.len()).collect();
+        Ok(requests.iter().map(own).collect())
+    }
+}
+
+/// Records verdicts, all of them or none, and answers them in their order.
+async fn settle(db: &Database, settlements: &[&StoreSettlement]) -> Result<Vec<Outcome>> {
+    let mut outcomes = vec![Outcome::Gone; settlements.len()];
+    let steps = steps(db, settlements);
+    let Some(first) = steps.first() else {
+        return Ok(outcomes);
+    };
+    let op = first.kind.op();
+    let values: Vec<_> = steps
+        .iter()
+        .map(|step| (step.sql(db), step.values()))
+        .collect();
+    let answers = match &values[..] {
+        [(sql, values)] => vec![db.query(op, sql, values).await?],
+        several => db.query_all(op, several).await?,
+    };
+    for (step, rows) in steps.iter().zip(&answers) {
+        for nr in read(op, rows, |row| row.try_get::<_, i64>(0))? {
+            // Numbers count from 1.
+            let at = usize::try_from(nr).ok().and_then(|nr| nr.checked_sub(1));
+            if let Some(at) = at.and_then(|at| step.of.get(at)) {
+                outcomes[*at] = Outcome::Recorded;
+                note(db, settlements[*at]);
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Statements that record these verdicts.
 ///
 /// A holding that is there twice is settled in the order of its verdicts, so what follows the
 /// first of them goes into a later round.
-pub(crate) async fn settle(db: &Database, settlements: &[StoreSettlement]) -> Result<Vec<Outcome>> {
-    let mut outcomes = vec![Outcome::Gone; settlements.len()];
+fn steps<'a>(db: &Database, settlements: &[&'a StoreSettlement]) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
     let mut left: Vec<usize> = (0..settlements.len()).collect();
     while !left.is_empty() {
         let mut seen = HashSet::with_capacity(left.len());
         let (now, later): (Vec<usize>, Vec<usize>) = left
             .into_iter()
             .partition(|at| seen.insert(settlements[*at].token));
-        round(db, settlements, &now, &mut outcomes).await?;
-        left = later;
-    }
-    Ok(outcomes)
-}
-
-/// Settles holdings that are all different.
-async fn round(
-    db: &Database,
-    settlements: &[StoreSettlement],
-    now: &[usize],
-    outcomes: &mut [Outcome],
-) -> Result<()> {
-    for kind in KINDS {
-        let of_kind: Vec<usize> = now
-            .iter()
-            .copied()
-            .filter(|at| Kind::of(&settlements[*at].verdict) == kind)
-            .collect();
-        if of_kind.is_empty() {
-            continue;
-        }
-        let batch: Vec<&StoreSettlement> = of_kind.iter().map(|at| &settlements[*at]).collect();
-        for nr in run(db, kind, &batch).await? {
-            // Numbers count from 1.
-            let at = usize::try_from(nr).ok().and_then(|nr| nr.checked_sub(1));
-            if let Some(at) = at.and_then(|at| of_kind.get(at)) {
-                outcomes[*at] = Outcome::Recorded;
-                note(db, &settlements[*at]);
+        for kind in KINDS {
+            let is_of = |at: &usize| Kind::of(&settlements[*at].verdict) == kind;
+            let of: Vec<usize> = now.iter().copied().filter(is_of).collect();
+            if !of.is_empty() {
+                steps.push(Step::new(db, kind, of, settlements));
             }
         }
+        left = later;
     }
-    Ok(())
+    steps
 }
 
 /// Verdicts that one statement records.
@@ -101,80 +132,79 @@ impl Kind {
     }
 }
 
-/// Runs the statement of a kind; answers the numbers of the holdings that it recorded.
-async fn run(db: &Database, kind: Kind, batch: &[&StoreSettlement]) -> Result<Vec<i64>> {
-    let holds = Holds::of(batch);
-    let (keep, relaxed) = (db.keep_keys(), db.relaxed());
-    let (errors, times): (Vec<Option<&str>>, Vec<i64>);
-    let (reasons, states): (Vec<&str>, Vec<i16>);
-    let mut values: Vec<&(dyn ToSql + Sync)> = vec![
-        &holds.queues,
-        &holds.ranks,
-        &holds.rows,
-        &holds.fences,
-        &holds.events,
-    ];
-    let sql = match kind {
-        Kind::Ack => {
-            values.push(&keep);
-            if db.config.retention.is_zero() {
-                &db.sql.ack_delete
-            } else {
-                &db.sql.ack_keep
-            }
-        }
-        Kind::Extend => {
-            times = batch.iter().map(|s| time_of(&s.verdict)).collect();
-            values.push(&times);
-            &db.sql.extend
-        }
-        Kind::Retry => {
-            errors = batch.iter().map(|s| error_of(&s.verdict)).collect();
-            values.push(&errors);
-            &db.sql.retry
-        }
-        Kind::RetryLater => {
-            errors = batch.iter().map(|s| error_of(&s.verdict)).collect();
-            times = batch.iter().map(|s| time_of(&s.verdict)).collect();
-            values.extend([&errors as &(dyn ToSql + Sync), &times]);
-            &db.sql.retry_later
-        }
-        Kind::Release => {
-            states = batch.iter().map(|s| state_of(&s.verdict)).collect();
-            values.push(&states);
-            &db.sql.release
-        }
-        Kind::Dead => {
-            reasons = batch.iter().map(|s| reason_of(&s.verdict)).collect();
-            errors = batch.iter().map(|s| error_of(&s.verdict)).collect();
-            values.extend([&reasons as &(dyn ToSql + Sync), &errors, &keep]);
-            &db.sql.bury
-        }
-    };
-    values.push(&relaxed);
-    let rows = db.query(kind.op(), sql, &values).await?;
-    read(kind.op(), &rows, |row| row.try_get(0))
-}
-
-/// Tokens as one array for each column.
-struct Holds {
+/// The values of one statement, one array for each column.
+struct Step<'a> {
+    kind: Kind,
+    /// Which settlements it records.
+    of: Vec<usize>,
     queues: Vec<i32>,
     ranks: Vec<i32>,
     rows: Vec<i64>,
-    fences: Vec<i32>,
+    fences: Vec<i64>,
     events: Vec<Uuid>,
+    errors: Vec<Option<&'a str>>,
+    times: Vec<i64>,
+    states: Vec<i16>,
+    reasons: Vec<&'static str>,
+    keep: i64,
+    relaxed: bool,
 }
 
-impl Holds {
-    fn of(batch: &[&StoreSettlement]) -> Self {
+impl<'a> Step<'a> {
+    fn new(db: &Database, kind: Kind, of: Vec<usize>, settlements: &[&'a StoreSettlement]) -> Self {
+        let batch: Vec<&'a StoreSettlement> = of.iter().map(|at| settlements[*at]).collect();
         let tokens = || batch.iter().map(|settlement| settlement.token);
+        let verdicts = || batch.iter().map(|settlement| &settlement.verdict);
         Self {
+            kind,
             queues: tokens().map(|token| queue(token.queue_id)).collect(),
             ranks: tokens().map(|token| rank(token.priority)).collect(),
             rows: tokens().map(|token| token.row).collect(),
-            fences: tokens().map(|token| fence(token.fence)).collect(),
+            fences: tokens().map(|token| token.fence).collect(),
             events: batch.iter().map(|s| uuid(&s.event_id)).collect(),
+            errors: verdicts().map(error_of).collect(),
+            times: verdicts().map(time_of).collect(),
+            states: verdicts().map(state_of).collect(),
+            reasons: verdicts().map(reason_of).collect(),
+            keep: db.keep_keys(),
+            relaxed: db.relaxed(),
+            of,
         }
+    }
+
+    fn sql<'d>(&self, db: &'d Database) -> &'d str {
+        match self.kind {
+            Kind::Ack if db.config.retention.is_zero() => &db.sql.ack_delete,
+            Kind::Ack => &db.sql.ack_keep,
+            Kind::Extend => &db.sql.extend,
+            Kind::Retry => &db.sql.retry,
+            Kind::RetryLater => &db.sql.retry_later,
+            Kind::Release => &db.sql.release,
+            Kind::Dead => &db.sql.bury,
+        }
+    }
+
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![
+            &self.queues,
+            &self.ranks,
+            &self.rows,
+            &self.fences,
+            &self.events,
+        ];
+        match self.kind {
+            Kind::Ack => values.push(&self.keep),
+            Kind::Extend => values.push(&self.times),
+            Kind::Retry => values.push(&self.errors),
+            Kind::RetryLater => values.extend([&self.errors as &(dyn ToSql + Sync), &self.times]),
+            Kind::Release => values.push(&self.states),
+            Kind::Dead => {
+                let own: [&(dyn ToSql + Sync); 3] = [&self.reasons, &self.errors, &self.keep];
+                values.extend(own);
+            }
+        }
+        values.push(&self.relaxed);
+        values
     }
 }
 
@@ -207,23 +237,33 @@ fn reason_of(verdict: &StoreVerdict) -> &'static str {
     }
 }
 
-/// Tells this process's consumers what a recorded verdict made claimable.
+/// Tells consumers what a recorded verdict made claimable.
 fn note(db: &Database, settlement: &StoreSettlement) {
     let token: &HoldToken = &settlement.token;
     let place = (rank(token.priority), token.row);
-    let Some(frontier) = db.frontiers.known(token.queue_id) else {
-        return;
-    };
-    let mut state = frontier.lock();
-    match &settlement.verdict {
-        StoreVerdict::Release { suspect: true } => state.is_suspect(place),
-        StoreVerdict::Release { suspect: false } => state.came_back(place),
-        StoreVerdict::Retry { after, .. } if after.is_zero() => state.came_back(place),
-        StoreVerdict::Retry { after, .. } => state.due_in(*after),
-        StoreVerdict::Extend(by) => return state.due_in(*by),
+    // What others are told: where it stands, or that there is something to look for.
+    let told = match &settlement.verdict {
+        StoreVerdict::Release { suspect: false } => Some(token.row),
+        StoreVerdict::Retry { after, .. } if after.is_zero() => Some(token.row),
+        StoreVerdict::Release { suspect: true } | StoreVerdict::Retry { .. } => None,
+        StoreVerdict::Extend(by) => {
+            if let Some(frontier) = db.frontiers.known(token.queue_id) {
+                frontier.lock().due_in(*by);
+            }
+            return;
+        }
         StoreVerdict::Ack | StoreVerdict::Dead { .. } => return,
+    };
+    if let Some(frontier) = db.frontiers.known(token.queue_id) {
+        let mut state = frontier.lock();
+        match &settlement.verdict {
+            StoreVerdict::Release { suspect: true } => state.is_suspect(place),
+            StoreVerdict::Retry { after, .. } if !after.is_zero() => state.due_in(*after),
+            _ => state.came_back(place),
+        }
+        drop(state);
+        // Somebody may want it, now or at a time that is sooner than what idle consumers wait for.
+        db.wakes.ring_queue(token.queue_id, 1);
     }
-    drop(state);
-    // Somebody may want it, now or at a time that is sooner than what idle consumers wait for.
-    db.wakes.ring_queue(token.queue_id, 1);
+    db.announce(token.queue_id, told);
 }

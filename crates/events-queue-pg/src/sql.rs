@@ -27,6 +27,6 @@ macro_rules! statements {
 
 statements! {
     ack_delete, ack_keep, bury, bury_exhausted, bury_expired, claim, claim_alone, dead_letters, extend,
-    insert, insert_any, levels, look, outlook, ping, promote, purge_acked, purge_dead, purge_expired, purge_keys,
-    queues, register, release, requeue, retry, retry_later, settings, stats,
+    insert, insert_any, insert_batch, leave, levels, look, outlook, ping, promote, prove, purge_acked, purge_dead, purge_expired, purge_keys, purge_waiters,
+    queues, register, release, requeue, retry, retry_later, settings, stats, wait, wake,
 }

@@ -12,10 +12,13 @@ use events_queue::{
 };
 
 use crate::database::Database;
-use crate::error::{BACKEND, postgres};
+use crate::error::postgres;
+use crate::gather::Gather;
+use crate::insert::Publishing;
 use crate::register::register;
+use crate::settle::Settling;
 use crate::tasks::{Tasks, closed};
-use crate::{admin, claim, clean_up, insert, settle};
+use crate::{admin, claim, clean_up};
 
 /// Longer identifiers are cut by PostgreSQL.
 const MAX_NAME_BYTES: usize = 63;
@@ -25,20 +28,28 @@ const MAX_NAME_BYTES: usize = 63;
 pub struct PostgresStore {
     db: Arc<Database>,
     tasks: Arc<Tasks>,
+    publishing: Arc<Gather<Publishing>>,
+    settling: Arc<Gather<Settling>>,
 }
 
 impl PostgresStore {
-    pub(crate) fn new(db: Database, tasks: Arc<Tasks>) -> Self {
+    pub(crate) fn new(db: Arc<Database>, tasks: Arc<Tasks>) -> Self {
         Self {
-            db: Arc::new(db),
+            publishing: Gather::new(Publishing(Arc::clone(&db))),
+            settling: Gather::new(Settling(Arc::clone(&db))),
+            db,
             tasks,
         }
+    }
+
+    pub(crate) fn db(&self) -> &Arc<Database> {
+        &self.db
     }
 }
 
 impl QueueStore for PostgresStore {
     fn name(&self) -> &'static str {
-        BACKEND
+        self.db.name()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -46,7 +57,10 @@ impl QueueStore for PostgresStore {
             durable: true,
             fan_out: FanOut::Groups,
             settlement: SettlementMode::Lease,
-            wakes: WakeMode::InProcess,
+            wakes: match self.db.notify {
+                Some(_) => WakeMode::Push,
+                None => WakeMode::InProcess,
+            },
             delay: true,
             priority: true,
             expires: true,
@@ -63,14 +77,14 @@ impl QueueStore for PostgresStore {
     }
 
     fn insert(&self, rows: Vec<NewRow>) -> Pending<usize> {
-        let db = Arc::clone(&self.db);
+        let (publishing, tasks) = (Arc::clone(&self.publishing), Arc::clone(&self.tasks));
         self.tasks
-            .submit(Op::Publish, async move { insert::insert(&db, &rows).await })
+            .submit(Op::Publish, move || publishing.ask(&tasks, rows))
     }
 
     fn register(&self, channel: ChannelName, group: Option<GroupName>) -> Pending<Registration> {
         let db = Arc::clone(&self.db);
-        self.tasks.submit(Op::Subscribe, async move {
+        self.tasks.submit(Op::Subscribe, move || async move {
             register(&db, &channel, group.as_ref()).await
         })
     }
@@ -78,15 +92,15 @@ impl QueueStore for PostgresStore {
     fn claim(&self, claim: Claim) -> Pending<Claimed> {
         let db = Arc::clone(&self.db);
         let salvage = {
-            let (db, tasks) = (Arc::clone(&self.db), Arc::downgrade(&self.tasks));
+            let (settling, tasks) = (Arc::clone(&self.settling), Arc::downgrade(&self.tasks));
             move |claimed: Claimed| {
                 if let Some(tasks) = tasks.upgrade() {
-                    release(claimed, &db, &tasks);
+                    release(claimed, &settling, &tasks);
                 }
             }
         };
         self.tasks
-            .submit_salvaged(Op::Claim, Box::new(salvage), async move {
+            .submit_salvaged(Op::Claim, Box::new(salvage), move || async move {
                 claim::claim(&db, &claim).await
             })
     }
@@ -96,8 +110,8 @@ impl QueueStore for PostgresStore {
         let own = settlements
             .iter()
             .all(|s| matches!(s.verdict, StoreVerdict::Release { .. }));
-        let db = Arc::clone(&self.db);
-        let work = async move { settle::settle(&db, &settlements).await };
+        let (settling, tasks) = (Arc::clone(&self.settling), Arc::clone(&self.tasks));
+        let work = move || settling.ask(&tasks, settlements);
         if own {
             return self.tasks.submit_own(Op::Claim, work);
         }
@@ -106,43 +120,42 @@ impl QueueStore for PostgresStore {
 
     fn clean_up(&self, limit: usize) -> Pending<CleanUp> {
         let db = Arc::clone(&self.db);
-        self.tasks.submit(
-            Op::CleanUp,
-            async move { clean_up::clean_up(&db, limit).await },
-        )
+        self.tasks.submit(Op::CleanUp, move || async move {
+            clean_up::clean_up(&db, limit).await
+        })
     }
 
     fn stats(&self, channel: Option<ChannelName>) -> Pending<Vec<Stats>> {
         let db = Arc::clone(&self.db);
-        self.tasks.submit(Op::Admin, async move {
+        self.tasks.submit(Op::Admin, move || async move {
             admin::stats(&db, channel.as_ref()).await
         })
     }
 
     fn dead_letters(&self, channel: ChannelName, limit: usize) -> Pending<Vec<DeadLetter>> {
         let db = Arc::clone(&self.db);
-        self.tasks.submit(Op::Admin, async move {
+        self.tasks.submit(Op::Admin, move || async move {
             admin::dead_letters(&db, &channel, limit).await
         })
     }
 
     fn requeue(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
         let db = Arc::clone(&self.db);
-        self.tasks.submit(Op::Admin, async move {
+        self.tasks.submit(Op::Admin, move || async move {
             admin::requeue(&db, &channel, ids.as_deref()).await
         })
     }
 
     fn purge_dead(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
         let db = Arc::clone(&self.db);
-        self.tasks.submit(Op::Admin, async move {
+        self.tasks.submit(Op::Admin, move || async move {
             admin::purge_dead(&db, &channel, ids.as_deref()).await
         })
     }
 
     fn ping(&self) -> Pending<String> {
         let db = Arc::clone(&self.db);
-        self.tasks.submit(Op::Admin, async move {
+        self.tasks.submit(Op::Admin, move || async move {
             let rows = db.query(Op::Admin, &db.sql.ping, &[]).await?;
             let row = rows.first().expect("an aggregate has one row");
             let version: String = row.try_get(0).map_err(|e| postgres(Op::Admin, e))?;
@@ -152,22 +165,39 @@ impl QueueStore for PostgresStore {
 
     fn close(&self) -> Pending<()> {
         if !self.tasks.close() {
-            return Pending::ready(Err(closed(Op::Shutdown)));
+            return Pending::ready(Err(closed(Op::Shutdown).in_backend(self.db.name())));
         }
         let (db, tasks) = (Arc::clone(&self.db), Arc::clone(&self.tasks));
-        self.tasks.submit_own(Op::Shutdown, async move {
+        self.tasks.submit_own(Op::Shutdown, move || async move {
             // This task is one of those that run.
             tasks.drained(1).await;
             tasks.sweep();
             tasks.drained(1).await;
+            if let Some(notify) = &db.notify {
+                notify.closer.close();
+                let all: Option<i32> = None;
+                // A row that stays ages.
+                let _ = db
+                    .execute(Op::Shutdown, &db.sql.leave, &[&notify.me, &all])
+                    .await;
+            }
             db.close();
             Ok(())
         })
     }
 }
 
+impl Drop for PostgresStore {
+    /// Ends the task that listens, if nobody closed the store.
+    fn drop(&mut self) {
+        if let Some(notify) = &self.db.notify {
+            notify.closer.close();
+        }
+    }
+}
+
 /// Gives back events of a claim whose consumer is gone.
-fn release(claimed: Claimed, db: &Arc<Database>, tasks: &Arc<Tasks>) {
+fn release(claimed: Claimed, settling: &Arc<Gather<Settling>>, tasks: &Arc<Tasks>) {
     if claimed.rows.is_empty() {
         return;
     }
@@ -178,7 +208,7 @@ fn release(claimed: Claimed, db: &Arc<Database>, tasks: &Arc<Tasks>) {
         verdict: StoreVerdict::Release { suspect },
     };
     let settlements: Vec<_> = claimed.rows.into_iter().map(release).collect();
-    let db = Arc::clone(db);
-    let work = async move { settle::settle(&db, &settlements).await };
+    let (settling, own) = (Arc::clone(settling), Arc::clone(tasks));
+    let work = move || settling.ask(&own, settlements);
     tasks.submit_own(Op::Claim, work).detach();
 }

@@ -13,6 +13,8 @@ use crate::ticket::{Salvage, Slot, Sweep, Ticket};
 
 /// Starts operations on one runtime.
 pub(crate) struct Tasks {
+    /// The name of the backend, for errors.
+    pub(crate) name: &'static str,
     runtime: Handle,
     state: Mutex<State>,
     idle: Event,
@@ -27,8 +29,9 @@ struct State {
 }
 
 impl Tasks {
-    pub(crate) fn new(runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(name: &'static str, runtime: Handle) -> Arc<Self> {
         Arc::new(Self {
+            name,
             runtime,
             state: Mutex::default(),
             idle: Event::new(),
@@ -36,13 +39,17 @@ impl Tasks {
     }
 
     /// An operation; its task starts when it is polled, started or waited for.
-    pub(crate) fn submit<T, F>(self: &Arc<Self>, op: Op, work: F) -> Pending<T>
+    pub(crate) fn submit<T, F>(
+        self: &Arc<Self>,
+        op: Op,
+        work: impl FnOnce() -> F + Send + 'static,
+    ) -> Pending<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
         if self.state.lock().closed {
-            return Pending::ready(Err(closed(op)));
+            return Pending::ready(Err(closed(op).in_backend(self.name)));
         }
         self.submit_own(op, work)
     }
@@ -52,7 +59,7 @@ impl Tasks {
         self: &Arc<Self>,
         op: Op,
         salvage: Salvage<T>,
-        work: F,
+        work: impl FnOnce() -> F + Send + 'static,
     ) -> Pending<T>
     where
         T: Send + 'static,
@@ -61,17 +68,26 @@ impl Tasks {
         let slot = Slot::new(Some(salvage));
         let mut state = self.state.lock();
         if state.closed {
-            return Pending::ready(Err(closed(op)));
+            return Pending::ready(Err(closed(op).in_backend(self.name)));
         }
         state.claims.retain(|claim| claim.strong_count() > 0);
         let claim: Weak<dyn Sweep> = Arc::downgrade(&(Arc::clone(&slot) as Arc<dyn Sweep>));
         state.claims.push(claim);
         drop(state);
-        Pending::started(Ticket::new(slot, Arc::clone(self), op, Box::pin(work)))
+        Pending::started(Ticket::new(
+            slot,
+            Arc::clone(self),
+            op,
+            Box::new(move || Box::pin(work())),
+        ))
     }
 
     /// An operation of the store's own, which is done even if the close came before it.
-    pub(crate) fn submit_own<T, F>(self: &Arc<Self>, op: Op, work: F) -> Pending<T>
+    pub(crate) fn submit_own<T, F>(
+        self: &Arc<Self>,
+        op: Op,
+        work: impl FnOnce() -> F + Send + 'static,
+    ) -> Pending<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -80,7 +96,7 @@ impl Tasks {
             Slot::new(None),
             Arc::clone(self),
             op,
-            Box::pin(work),
+            Box::new(move || Box::pin(work())),
         ))
     }
 

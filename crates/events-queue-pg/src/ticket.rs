@@ -8,14 +8,14 @@ use std::task::{Context, Poll, Waker};
 use events_core::{Error, ErrorKind, Op, Operation, Result, block_on_until};
 use parking_lot::Mutex;
 
-use crate::error::BACKEND;
 use crate::tasks::{Tasks, closed};
 
 /// What to do with an answer that nobody takes.
 pub(crate) type Salvage<T> = Box<dyn Fn(T) + Send + Sync>;
 
-/// The work of an operation; it is dropped if nobody ever asks for it.
-pub(crate) type Work<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+/// Begins the work of an operation; it is dropped if nobody ever asks for it.
+pub(crate) type Work<T> =
+    Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<T>> + Send>> + Send>;
 
 /// Where a task leaves its answer.
 pub(crate) struct Slot<T> {
@@ -90,21 +90,24 @@ impl<T: Send> Sweep for Slot<T> {
 pub(crate) struct Finish<T> {
     slot: Arc<Slot<T>>,
     op: Op,
+    backend: &'static str,
     done: bool,
 }
 
 impl<T> Finish<T> {
-    pub(crate) fn new(slot: Arc<Slot<T>>, op: Op) -> Self {
+    pub(crate) fn new(slot: Arc<Slot<T>>, op: Op, backend: &'static str) -> Self {
         Self {
             slot,
             op,
+            backend,
             done: false,
         }
     }
 
     pub(crate) fn finish(mut self, answer: Result<T>) {
         self.done = true;
-        self.slot.finish(answer.map_err(|e| e.during(self.op)));
+        self.slot
+            .finish(answer.map_err(|e| e.during(self.op).in_backend(self.backend)));
     }
 }
 
@@ -113,7 +116,7 @@ impl<T> Drop for Finish<T> {
         if !self.done {
             self.slot.finish(Err(Error::new(ErrorKind::Closed, self.op)
                 .because("the runtime that the channel was opened on has ended")
-                .in_backend(BACKEND)));
+                .in_backend(self.backend)));
         }
     }
 }
@@ -138,7 +141,9 @@ impl<T: Send + 'static> Ticket<T> {
 
     fn begin(&mut self) {
         if let Some(work) = self.work.take() {
-            let finish = Finish::new(Arc::clone(&self.slot), self.op);
+            let finish = Finish::new(Arc::clone(&self.slot), self.op, self.tasks.name);
+            // Here and not in the task, so that operations take their places in the order of calls.
+            let work = work();
             self.tasks.spawn(async move { finish.finish(work.await) });
         }
     }

@@ -16,11 +16,11 @@ use crate::frontier::{Frontier, State};
 use crate::row::{queue, read, seconds};
 
 /// How long the walk of one turn may take.
-const BUDGET: Duration = Duration::from_millis(25);
+pub(crate) const BUDGET: Duration = Duration::from_millis(25);
 /// A window that took less is widened, one that took four times as much is narrowed.
-const BRISK: Duration = Duration::from_millis(5);
-const NARROWEST: i64 = 1_000;
-const FIRST_WIDTH: i64 = 10_000;
+pub(crate) const BRISK: Duration = Duration::from_millis(5);
+pub(crate) const NARROWEST: i64 = 1_000;
+pub(crate) const FIRST_WIDTH: i64 = 10_000;
 /// Now and then a walk begins at the very first id, whatever is thought to be gone.
 const DEEP: Duration = Duration::from_secs(60);
 /// Looks for priorities in one turn; each finds one in every range between known ones.
@@ -147,11 +147,16 @@ async fn find_levels(db: &Database, frontier: &Frontier, queue_id: i64) -> Resul
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
             [&queue_id, &lowest, &highest];
         let rows = db.query(Op::Claim, &db.sql.levels, &values).await?;
-        let ranks = read(Op::Claim, &rows, |row| row.try_get(0))?;
-        if ranks.is_empty() {
+        let found = read(Op::Claim, &rows, |row| {
+            Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))
+        })?;
+        if found.is_empty() {
             return Ok(());
         }
-        frontier.lock().add_levels(&ranks);
+        let mut state = frontier.lock();
+        for (first, last_id) in found {
+            state.add_level(first, last_id);
+        }
     }
     Ok(())
 }

@@ -19,6 +19,9 @@ use crate::{Claim, Claimed, DeadReason, Outcome, QueueStore, Row, StoreSettlemen
 
 /// The first pause after a failed claim; it doubles up to the poll interval, at least a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// How much longer an idle consumer waits that is sure to be told.
+const TOLD: u32 = 10;
+const TOLD_LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Consumer<S: QueueStore> {
@@ -155,11 +158,15 @@ impl<S: QueueStore> Consumer<S> {
         meter.add(Count::Expired, claimed.expired as u64);
         if claimed.rows.is_empty() {
             let due = claimed.next_due.unwrap_or(Duration::MAX);
+            let interval = match claimed.told {
+                true => (self.poll_interval * TOLD)
+                    .clamp(self.poll_interval, TOLD_LONGEST.max(self.poll_interval)),
+                false => self.poll_interval,
+            };
             // A millisecond more, so that what is due then is due by the database's clock.
             self.idle = Some((
                 mark,
-                self.poll_interval
-                    .min(due.saturating_add(Duration::from_millis(1))),
+                interval.min(due.saturating_add(Duration::from_millis(1))),
             ));
             return Ok(());
         }

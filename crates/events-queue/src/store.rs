@@ -107,6 +107,9 @@ pub struct Claimed {
     pub alone: bool,
     /// How long until something becomes claimable by itself: a delay or another's lease ends.
     pub next_due: Option<Duration>,
+    /// Whether the store is sure to ring when something appears, so that idle consumers need not
+    /// look as often as the poll interval says.
+    pub told: bool,
     /// How many events became dead letters because of `max_attempts`.
     pub dead: usize,
     /// How many events had expired.

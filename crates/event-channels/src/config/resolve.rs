@@ -30,6 +30,7 @@ pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
         BackendKind::Notify if is_postgres => {
             Some("this build lacks the feature pg-native".to_owned())
         }
+        BackendKind::NotifyQueue if is_postgres => None,
         _ => Some(format!(
             "{} has no such backend in this version",
             config.database().product()
@@ -115,8 +116,11 @@ mod tests {
         }
         let queue = resolve(&config.clone().backend(BackendKind::PollQueue)).unwrap();
         assert_eq!(queue.instead_of, None);
-        let later = resolve(&config.backend(BackendKind::NotifyQueue)).unwrap();
+        let woken = resolve(&config.clone().backend(BackendKind::NotifyQueue)).unwrap();
+        assert_eq!(woken.backend, BackendKind::NotifyQueue);
+        assert_eq!(woken.instead_of, None);
+        let later = resolve(&config.backend(BackendKind::Aq)).unwrap();
         assert_eq!(later.backend, BackendKind::PollQueue);
-        assert_eq!(later.instead_of.unwrap().0, BackendKind::NotifyQueue);
+        assert_eq!(later.instead_of.unwrap().0, BackendKind::Aq);
     }
 }

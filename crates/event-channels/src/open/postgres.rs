@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use events_core::{Backend, Error, Result};
 use events_migrations::{Direction, MigrationStatus};
-use events_queue_pg::{PostgresConfig, Publish, connect, migrate};
+use events_queue_pg::{Heartbeat, PostgresConfig, Publish, connect, migrate};
 use tokio::runtime::Handle;
 
 use crate::config::{Database, EventsConfig, Way};
@@ -31,8 +31,17 @@ fn settings(config: &EventsConfig) -> Result<PostgresConfig> {
     Ok(settings)
 }
 
-pub(super) async fn open(config: &EventsConfig, runtime: &Handle) -> Result<Arc<dyn Backend>> {
-    let backend = events_queue_pg::open(settings(config)?, runtime).await?;
+pub(super) async fn open(
+    config: &EventsConfig,
+    woken: bool,
+    runtime: &Handle,
+) -> Result<Arc<dyn Backend>> {
+    let mut settings = settings(config)?;
+    settings.notify = woken.then_some(Heartbeat {
+        interval: config.heartbeat_interval,
+        deadline: config.heartbeat_deadline,
+    });
+    let backend = events_queue_pg::open(settings, runtime).await?;
     Ok(Arc::new(backend))
 }
 

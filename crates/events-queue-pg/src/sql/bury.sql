@@ -4,7 +4,7 @@ WITH gone AS (
     DELETE FROM sqlspec_event_queue AS e
      USING
        (SELECT held.ctid, hold.fence, hold.nr, hold.reason, hold.error
-          FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::uuid[], $6::text[], $7::text[]) WITH ORDINALITY
+          FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::text[]) WITH ORDINALITY
                AS hold (queue_id, priority, id, fence, event_id, reason, error, nr)
          CROSS JOIN LATERAL (
                SELECT c.ctid

@@ -1,10 +1,12 @@
 -- The whole claim: choose, lease, count the attempt, raise the fence, return. The pieces are ranges
 -- of idx_claim in the order of delivery: those after each priority's frontier, and single events
 -- before it. Each is read in the order of the index, so nothing is sorted, and reading ends with
--- the last event that is wanted. The order of RETURNING is not specified, so the caller sorts.
+-- the last event that is wanted. The fence is the time of the claim, so that none is given out twice even
+-- if a crash undoes claims that were not flushed. The order of RETURNING is not specified, so the caller sorts.
 WITH claimed AS (
     UPDATE sqlspec_event_queue AS e
-       SET state = 1, attempts = e.attempts + 1, lease_token = e.lease_token + 1,
+       SET state = 1, attempts = e.attempts + 1,
+           lease_token = greatest(e.lease_token + 1, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint),
            lease_expires_at = statement_timestamp() + $7::bigint * interval '1 microsecond'
      WHERE e.ctid = ANY (ARRAY(
            SELECT chosen.ctid

@@ -3,7 +3,8 @@ WITH relaxed AS (
     SELECT CASE WHEN $6 THEN set_config('synchronous_commit', 'off', true) END
 )
 UPDATE sqlspec_event_queue AS e
-   SET state = 1, attempts = e.attempts + 1, lease_token = e.lease_token + 1,
+   SET state = 1, attempts = e.attempts + 1,
+       lease_token = greatest(e.lease_token + 1, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint),
        lease_expires_at = statement_timestamp() + $4::bigint * interval '1 microsecond'
   FROM relaxed
  WHERE e.ctid = (SELECT c.ctid

@@ -5,7 +5,7 @@ WITH held AS (
        SET state = 1, lease_expires_at = statement_timestamp() + hold.time * interval '1 microsecond'
       FROM
        (SELECT held.ctid, hold.fence, hold.nr, hold.time
-          FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::uuid[], $6::bigint[]) WITH ORDINALITY
+          FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::uuid[], $6::bigint[]) WITH ORDINALITY
                AS hold (queue_id, priority, id, fence, event_id, time, nr)
          CROSS JOIN LATERAL (
                SELECT c.ctid

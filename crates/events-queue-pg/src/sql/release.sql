@@ -5,7 +5,7 @@ WITH held AS (
        SET state = hold.state, attempts = e.attempts - 1, lease_expires_at = NULL
       FROM
        (SELECT held.ctid, hold.fence, hold.nr, hold.state
-          FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::uuid[], $6::smallint[]) WITH ORDINALITY
+          FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::uuid[], $6::smallint[]) WITH ORDINALITY
                AS hold (queue_id, priority, id, fence, event_id, state, nr)
          CROSS JOIN LATERAL (
                SELECT c.ctid

@@ -6,7 +6,7 @@ WITH held AS (
            last_error = coalesce(hold.error, e.last_error)
       FROM
        (SELECT held.ctid, hold.fence, hold.nr, hold.error
-          FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::uuid[], $6::text[]) WITH ORDINALITY
+          FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[]) WITH ORDINALITY
                AS hold (queue_id, priority, id, fence, event_id, error, nr)
          CROSS JOIN LATERAL (
                SELECT c.ctid

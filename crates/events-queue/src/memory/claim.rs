@@ -44,6 +44,7 @@ impl Tables {
             rows,
             alone,
             next_due: self.next_due(claim.queue_id, now, trusted),
+            told: false,
             dead,
             expired,
         }

@@ -1,0 +1,298 @@
+//! Calls that are under way at the same time share a statement.
+//!
+//! The first caller does its own work at once. Whoever comes while the server is busy with that
+//! waits for the next statement, which then carries all of them: batching without a timer. Only
+//! one statement is under way, so calls take effect in the order in which they were made.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use events_core::{Error, ErrorKind, Op, Result};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::tasks::Tasks;
+
+/// What is done for several callers at once.
+pub(crate) trait Shared: Send + Sync + 'static {
+    /// What one caller asks.
+    type Request: Send + 'static;
+    /// What it is answered.
+    type Answer: Send + 'static;
+    /// More than this much is not done at once, unless one caller alone has more.
+    const MOST: usize;
+    /// Under which name errors are reported.
+    const OP: Op;
+
+    /// How much a request is; `None` for one that must be done alone.
+    fn weight(request: &Self::Request) -> Option<usize>;
+
+    /// Does it: one answer for each request, or an error for all, of which then none was done.
+    fn run(
+        &self,
+        requests: &[Self::Request],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>>> + Send;
+}
+
+/// Gathers the calls of one kind.
+pub(crate) struct Gather<S: Shared> {
+    work: S,
+    queue: Mutex<Queue<S>>,
+}
+
+struct Queue<S: Shared> {
+    waiting: VecDeque<Job<S>>,
+    /// Somebody does the work, and will see to what waits.
+    served: bool,
+}
+
+struct Job<S: Shared> {
+    request: S::Request,
+    answer: oneshot::Sender<Result<S::Answer>>,
+}
+
+impl<S: Shared> Gather<S> {
+    pub(crate) fn new(work: S) -> Arc<Self> {
+        Arc::new(Self {
+            work,
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::new(),
+                served: false,
+            }),
+        })
+    }
+
+    /// Takes a place in the order of calls; the work is done by awaiting the answer.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        tasks: &Arc<Tasks>,
+        request: S::Request,
+    ) -> impl Future<Output = Result<S::Answer>> + Send + use<S> {
+        let (answer, answered) = oneshot::channel();
+        let mut queue = self.queue.lock();
+        queue.waiting.push_back(Job { request, answer });
+        let leads = !std::mem::replace(&mut queue.served, true);
+        drop(queue);
+        let service = leads.then(|| Service {
+            gather: Arc::clone(self),
+            tasks: Arc::clone(tasks),
+            handed_on: false,
+        });
+        async move {
+            if let Some(service) = service {
+                service.lead().await;
+            }
+            answered.await.unwrap_or_else(|_| Err(ended(S::OP)))
+        }
+    }
+
+    /// What can be done at once; `None` when nothing waits and the service ends.
+    fn next(&self) -> Option<Vec<Job<S>>> {
+        let mut queue = self.queue.lock();
+        let (mut jobs, mut total) = (Vec::new(), 0);
+        while let Some(job) = queue.waiting.front() {
+            let weight = S::weight(&job.request);
+            total += weight.unwrap_or(S::MOST);
+            if !jobs.is_empty() && (weight.is_none() || total > S::MOST) {
+                break;
+            }
+            jobs.extend(queue.waiting.pop_front());
+            if weight.is_none() {
+                break;
+            }
+        }
+        queue.served = !jobs.is_empty();
+        queue.served.then_some(jobs)
+    }
+
+    async fn serve(&self, jobs: Vec<Job<S>>) {
+        let (requests, answers): (Vec<_>, Vec<_>) = jobs
+            .into_iter()
+            .map(|job| (job.request, job.answer))
+            .unzip();
+        match self.work.run(&requests).await {
+            Ok(done) => {
+                for (answer, done) in answers.into_iter().zip(done) {
+                    // One that does not wait any more was dropped together with its caller.
+                    let _ = answer.send(Ok(done));
+                }
+            }
+            // Refused together; it may be that only one of them is to blame.
+            Err(error) if requests.len() > 1 && !error.is_retryable() => {
+                for (request, answer) in requests.into_iter().zip(answers) {
+                    let done = self.work.run(std::slice::from_ref(&request)).await;
+                    let _ = answer
+                        .send(done.and_then(|mut done| done.pop().ok_or_else(|| ended(S::OP))));
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Does the work as long as there is any. Should it end before, as it does with its runtime,
+/// those who wait are told.
+struct Service<S: Shared> {
+    gather: Arc<Gather<S>>,
+    tasks: Arc<Tasks>,
+    handed_on: bool,
+}
+
+impl<S: Shared> Service<S> {
+    /// Does the work of the caller; what came meanwhile goes on in a task of its own, so that the
+    /// caller is not kept.
+    async fn lead(mut self) {
+        if let Some(jobs) = self.gather.next() {
+            self.gather.serve(jobs).await;
+        }
+        let Some(jobs) = self.gather.next() else {
+            self.handed_on = true;
+            return;
+        };
+        let rest = Self {
+            gather: Arc::clone(&self.gather),
+            tasks: Arc::clone(&self.tasks),
+            handed_on: false,
+        };
+        self.handed_on = true;
+        let tasks = Arc::clone(&self.tasks);
+        tasks.spawn(rest.go_on(jobs));
+    }
+
+    async fn go_on(mut self, mut jobs: Vec<Job<S>>) {
+        loop {
+            self.gather.serve(jobs).await;
+            match self.gather.next() {
+                Some(next) => jobs = next,
+                None => break,
+            }
+        }
+        self.handed_on = true;
+    }
+}
+
+impl<S: Shared> Drop for Service<S> {
+    fn drop(&mut self) {
+        if !self.handed_on {
+            let mut queue = self.gather.queue.lock();
+            queue.served = false;
+            // Their senders go with them, which tells their callers.
+            queue.waiting.clear();
+        }
+    }
+}
+
+impl<S: Shared> fmt::Debug for Gather<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather")
+            .field("waiting", &self.queue.lock().waiting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn ended(op: Op) -> Error {
+    Error::new(ErrorKind::Closed, op)
+        .because("the runtime that the channel was opened on has ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::runtime::{Builder, Handle};
+    use tokio::sync::Semaphore;
+
+    /// Answers each number doubled; refuses whatever a 13 is in.
+    struct Doubling {
+        allowed: Semaphore,
+        batches: Mutex<Vec<Vec<u32>>>,
+    }
+
+    impl Shared for Doubling {
+        type Request = u32;
+        type Answer = u32;
+        const MOST: usize = 4;
+        const OP: Op = Op::Publish;
+
+        fn weight(request: &u32) -> Option<usize> {
+            (*request < 100).then_some(1)
+        }
+
+        async fn run(&self, requests: &[u32]) -> Result<Vec<u32>> {
+            self.allowed.acquire().await.unwrap().forget();
+            self.batches.lock().push(requests.to_vec());
+            if requests.contains(&13) {
+                return Err(Error::invalid_input(Op::Publish, "13"));
+            }
+            Ok(requests.iter().map(|n| n * 2).collect())
+        }
+    }
+
+    fn batches_of(numbers: &[u32]) -> (Vec<Vec<u32>>, Vec<Result<u32>>) {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let tasks = Tasks::new("poll_queue", Handle::current());
+            let gather = Gather::new(Doubling {
+                allowed: Semaphore::new(0),
+                batches: Mutex::default(),
+            });
+            let asked: Vec<_> = numbers
+                .iter()
+                .map(|number| tokio::spawn(gather.ask(&tasks, *number)))
+                .collect();
+            // Every call has been made before the first one is served.
+            gather.work.allowed.add_permits(1000);
+            let mut answers = Vec::new();
+            for answer in asked {
+                answers.push(answer.await.unwrap());
+            }
+            assert!(!gather.queue.lock().served);
+            let batches = gather.work.batches.lock().clone();
+            (batches, answers)
+        })
+    }
+
+    #[test]
+    fn calls_share_work_in_their_order_and_each_gets_its_own_answer() {
+        let (batches, answers) = batches_of(&[1, 2, 3, 4, 5, 6]);
+        assert_eq!(batches, [vec![1, 2, 3, 4], vec![5, 6]]);
+        let answers: Vec<u32> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers, [2, 4, 6, 8, 10, 12]);
+    }
+
+    #[test]
+    fn one_that_must_be_alone_is_and_keeps_its_place() {
+        let (batches, _) = batches_of(&[1, 100, 2, 3]);
+        assert_eq!(batches, [vec![1], vec![100], vec![2, 3]]);
+    }
+
+    #[test]
+    fn one_that_is_refused_takes_nobody_with_it() {
+        let (batches, answers) = batches_of(&[1, 13, 2]);
+        assert_eq!(batches, [vec![1, 13, 2], vec![1], vec![13], vec![2]]);
+        let refused: Vec<bool> = answers.iter().map(Result::is_err).collect();
+        assert_eq!(refused, [false, true, false]);
+    }
+
+    #[test]
+    fn a_service_that_is_dropped_tells_those_who_wait() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let tasks = Tasks::new("poll_queue", Handle::current());
+            let gather = Gather::new(Doubling {
+                allowed: Semaphore::new(0),
+                batches: Mutex::default(),
+            });
+            let leader = gather.ask(&tasks, 1);
+            let other = gather.ask(&tasks, 2);
+            drop(leader);
+            assert_eq!(other.await.unwrap_err().kind(), ErrorKind::Closed);
+            gather.work.allowed.add_permits(1);
+            assert_eq!(gather.ask(&tasks, 3).await.unwrap(), 6);
+        });
+    }
+}
