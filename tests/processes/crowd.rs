@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use event_channels::blocking;
 use events_testkit::history::{Report, State};
 use events_testkit::process::Process;
 
@@ -50,7 +49,7 @@ pub(crate) fn workers(run: &mut Run, count: usize, pause: Duration) -> Vec<Proce
 pub(crate) fn drain(run: &mut Run, workers: Vec<Process>) {
     finish(workers);
     let last = run.work("last").consumes(2, false).start();
-    let channel = blocking::EventChannel::open(&*run.url()).unwrap();
+    let channel = run.open();
     run.drained(&channel);
     finish([last]);
     channel.shutdown().unwrap();

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use event_channels::blocking;
 use events_testkit::history::{Expect, Report, State};
 use events_testkit::seed;
 
@@ -97,8 +96,12 @@ impl Cycle {
     }
 }
 
-fn whoever_is_killed(cycles: u32, context: &dyn fmt::Display, mut random: fastrand::Rng) -> Report {
-    let mut run = Run::new();
+fn whoever_is_killed(
+    mut run: Run,
+    cycles: u32,
+    context: &dyn fmt::Display,
+    mut random: fastrand::Rng,
+) -> Report {
     for number in 0..cycles {
         let cycle = Cycle::random(&mut random);
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cycle.go(&mut run)));
@@ -106,7 +109,7 @@ fn whoever_is_killed(cycles: u32, context: &dyn fmt::Display, mut random: fastra
     }
     // What is left is handled, once the leases of the dead have ended.
     let last = run.work("last").options(LEASE).consumes(8, false).start();
-    let channel = blocking::EventChannel::open(&*run.url()).unwrap();
+    let channel = run.open();
     run.drained(&channel);
     finish([last]);
     channel.shutdown().unwrap();
@@ -116,14 +119,27 @@ fn whoever_is_killed(cycles: u32, context: &dyn fmt::Display, mut random: fastra
 /// Guarantees 1 to 7: whoever is killed, and when.
 #[test]
 fn g1_to_g7_whoever_is_killed_nothing_is_lost_and_nothing_comes_from_nowhere() {
+    check(Run::new(), 120);
+}
+
+/// The same on PostgreSQL.
+#[test]
+fn g1_to_g7_on_postgres_whoever_is_killed_nothing_is_lost_and_nothing_comes_from_nowhere() {
+    match Run::on_postgres() {
+        Ok(run) => check(run, 30),
+        Err(missing) => missing.skip("g1_to_g7_on_postgres"),
+    }
+}
+
+fn check(run: Run, cycles: u32) {
     let seed = seed();
     let cycles = if std::env::var_os("EVENTS_TEST_LONG").is_some() {
         9_000
     } else {
-        120
+        cycles
     };
     let context = format!("EVENTS_TEST_SEED={seed}");
-    let report = whoever_is_killed(cycles, &context, fastrand::Rng::with_seed(seed));
+    let report = whoever_is_killed(run, cycles, &context, fastrand::Rng::with_seed(seed));
     report.assert_clean(&context);
     assert_eq!(
         report.rest.keys().collect::<Vec<_>>(),

@@ -2,23 +2,21 @@
 
 use std::time::Duration;
 
-use event_channels::blocking;
 use events_testkit::history::{Expect, Report, State};
 
 use crate::run::{Run, finish};
 
 /// Half of the processes work in async code and half on threads; half of them listen.
-fn four_processes_with_four_consumers(events: u64) -> Report {
-    let mut run = Run::new();
-    let mut consumers: Vec<_> = (0..4)
+fn processes_with_four_consumers(mut run: Run, processes: usize, events: u64) -> Report {
+    let mut consumers: Vec<_> = (0..processes)
         .map(|n| {
             let work = run.work("consumer").consumes(4, n % 2 == 0);
-            work.blocking(n >= 2).start()
+            work.blocking(n >= processes / 2).start()
         })
         .collect();
     let mut publisher = run.work("publisher").publishes(Some(events), 100).start();
     publisher.says("finished");
-    let channel = blocking::EventChannel::open(&*run.url()).unwrap();
+    let channel = run.open();
     run.drained(&channel);
     consumers
         .iter_mut()
@@ -28,9 +26,9 @@ fn four_processes_with_four_consumers(events: u64) -> Report {
     run.check(&Expect::new().wake_within(Duration::from_secs(2)))
 }
 
-fn every_event_is_handled_exactly_once(events: u64) {
-    let report = four_processes_with_four_consumers(events);
-    report.assert_clean("4 processes with 4 consumers each");
+fn every_event_is_handled_exactly_once(run: Run, processes: usize, events: u64) {
+    let report = processes_with_four_consumers(run, processes, events);
+    report.assert_clean("processes with 4 consumers each");
     let count = usize::try_from(events).unwrap();
     assert_eq!(
         (report.published, report.deliveries, report.duplicates()),
@@ -45,5 +43,18 @@ fn every_event_is_handled_exactly_once(events: u64) {
 /// locked.
 #[test]
 fn g2_g3_g4_four_processes_with_four_consumers_handle_each_event_once() {
-    every_event_is_handled_exactly_once(100_000);
+    every_event_is_handled_exactly_once(Run::new(), 4, 100_000);
+}
+
+/// The same on PostgreSQL.
+#[test]
+fn g2_g3_g4_on_postgres_two_processes_with_four_consumers_handle_each_event_once() {
+    let events = match std::env::var_os("EVENTS_TEST_LONG") {
+        Some(_) => 100_000,
+        None => 10_000,
+    };
+    match Run::on_postgres() {
+        Ok(run) => every_event_is_handled_exactly_once(run, 2, events),
+        Err(missing) => missing.skip("g2_g3_g4_on_postgres"),
+    }
 }

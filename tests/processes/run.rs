@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use event_channels::{EventId, GroupStats, NewEvent, blocking};
+use event_channels::{BackendKind, EventId, EventsConfig, GroupStats, NewEvent, blocking};
+use events_testkit::Missing;
 use events_testkit::history::{Expect, History, Lines, Recorder, Report, Sent};
+use events_testkit::postgres::{self, Database, database};
 use events_testkit::process::{PATIENCE, Process};
 use events_testkit::sqlite::rows_at_rest;
 use serde_json::Value;
@@ -17,6 +19,7 @@ use crate::order::{CHANNEL, Consume, Hostile, Migrate, Order, Publish, Work};
 
 /// What workers are configured with, unless a test says otherwise.
 pub(crate) const OPTIONS: &str = "poll_interval = 0.02";
+const POSTGRES_OPTIONS: &str = "poll_interval = 0.2\nbackend = 'notify_queue'\nauto_migrate = true";
 
 pub(crate) struct Run {
     folder: TempDir,
@@ -24,9 +27,18 @@ pub(crate) struct Run {
     started: u32,
     recorder: Recorder,
     lines: Lines,
+    /// Where the queue is, if it is not a file.
+    database: Option<Database>,
 }
 
 impl Run {
+    /// On PostgreSQL.
+    pub(crate) fn on_postgres() -> Result<Self, Missing> {
+        let mut run = Self::new();
+        run.database = Some(database()?);
+        Ok(run)
+    }
+
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let histories = folder.path().join("histories");
@@ -38,7 +50,17 @@ impl Run {
             started: 0,
             recorder: Recorder::new("test", lines.clone()),
             lines,
+            database: None,
         }
+    }
+
+    /// A channel of the test itself.
+    pub(crate) fn open(&self) -> blocking::EventChannel {
+        let mut config = EventsConfig::new(self.url()).unwrap();
+        if self.database.is_some() {
+            config = config.backend(BackendKind::NotifyQueue).auto_migrate(true);
+        }
+        blocking::EventChannel::open(config).unwrap()
     }
 
     pub(crate) fn file(&self) -> PathBuf {
@@ -46,7 +68,10 @@ impl Run {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("sqlite:{}", self.file().display())
+        match &self.database {
+            Some(database) => database.url().to_owned(),
+            None => format!("sqlite:{}", self.file().display()),
+        }
     }
 
     /// An order for a worker with a name and a history of its own.
@@ -55,7 +80,10 @@ impl Run {
         let name = format!("{kind}{}", self.started);
         Work {
             url: self.url(),
-            options: OPTIONS.to_owned(),
+            options: match self.database {
+                Some(_) => POSTGRES_OPTIONS.to_owned(),
+                None => OPTIONS.to_owned(),
+            },
             history: self.histories.join(&name),
             name,
             blocking: false,
@@ -104,7 +132,10 @@ impl Run {
 
     /// Records what the tables hold, once nobody is at work any more, and checks everything.
     pub(crate) fn check(&self, expect: &Expect) -> Report {
-        self.recorder.rows(rows_at_rest(&self.file()));
+        self.recorder.rows(match &self.database {
+            Some(database) => postgres::rows_at_rest(database.url()),
+            None => rows_at_rest(&self.file()),
+        });
         let mut history = History::of_folder(&self.histories);
         history.add_lines(&self.lines.bytes());
         history.check(expect)

@@ -12,7 +12,19 @@ use crate::run::Run;
 /// has ended; what it says afterwards of what others hold by then is refused and changes nothing.
 #[test]
 fn g4_g5_the_late_verdicts_of_a_stopped_consumer_change_nothing() {
-    let mut run = Run::new();
+    check(Run::new());
+}
+
+/// The same on PostgreSQL, where a stopped consumer keeps its sessions.
+#[test]
+fn g4_g5_on_postgres_the_late_verdicts_of_a_stopped_consumer_change_nothing() {
+    match Run::on_postgres() {
+        Ok(run) => check(run),
+        Err(missing) => missing.skip("g4_g5_on_postgres"),
+    }
+}
+
+fn check(mut run: Run) {
     let lease = "lease_seconds = 0.3";
     let work = run.work("publisher").publishes(None, 1);
     let mut publisher = work.pausing(Duration::from_millis(10)).start();

@@ -81,6 +81,14 @@ impl Harness {
         Self::on_postgres(BackendKind::PollQueue)
     }
 
+    /// The queue in a PostgreSQL database of its own, its consumers woken by notifications.
+    ///
+    /// # Errors
+    /// [`Missing`] when there is no server.
+    pub fn postgres_woken() -> Result<Self, Missing> {
+        Self::on_postgres(BackendKind::NotifyQueue)
+    }
+
     /// Native notifications in a PostgreSQL database of its own.
     ///
     /// # Errors

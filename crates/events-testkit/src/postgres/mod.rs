@@ -8,11 +8,13 @@
 mod client;
 mod pooler;
 mod programs;
+mod rest;
 mod server;
 mod shared;
 mod supervisor;
 
 pub use client::{Rows, query};
 pub use pooler::Pooler;
+pub use rest::rows_at_rest;
 pub use server::{Server, ServerOptions, Stop};
 pub use shared::{Database, database};
