@@ -14,6 +14,7 @@ const BACKENDS: &[(&str, &str)] = &[
     ("queue-sqlite", "rusqlite"),
     ("queue-pg", "tokio-postgres"),
     ("pg-native", "tokio-postgres"),
+    ("queue-oracle", "oracle"),
 ];
 
 /// Every database driver of the workspace: a feature brings its own and no other.

@@ -12,6 +12,8 @@ use crate::config::{BackendKind, Database, EventsConfig, resolve};
 
 #[cfg(feature = "pg-native")]
 mod notify;
+#[cfg(feature = "queue-oracle")]
+mod oracle;
 #[cfg(feature = "queue-pg")]
 mod postgres;
 #[cfg(feature = "queue-sqlite")]
@@ -47,6 +49,8 @@ impl EventsConfig {
             }
             #[cfg(not(feature = "queue-pg"))]
             Database::Postgres(_) => postgres::open(&self, &runtime).await?,
+            #[cfg(feature = "queue-oracle")]
+            Database::Oracle(server) => oracle::open(&self, server, &runtime).await?,
             _ => sqlite::open(&self, &runtime).await?,
         };
         resolved.report(&queue.telemetry, self.poll_interval);
@@ -63,6 +67,8 @@ impl EventsConfig {
         match self.database() {
             Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
             Database::Postgres(_) => postgres::up(self).await,
+            #[cfg(feature = "queue-oracle")]
+            Database::Oracle(server) => oracle::up(self, server).await,
             _ => sqlite::up(self).await,
         }
     }
@@ -75,6 +81,8 @@ impl EventsConfig {
         match self.database() {
             Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
             Database::Postgres(_) => postgres::down(self).await,
+            #[cfg(feature = "queue-oracle")]
+            Database::Oracle(server) => oracle::down(self, server).await,
             _ => sqlite::down(self).await,
         }
     }
@@ -87,6 +95,8 @@ impl EventsConfig {
         match self.database() {
             Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
             Database::Postgres(_) => postgres::status(self).await,
+            #[cfg(feature = "queue-oracle")]
+            Database::Oracle(server) => oracle::status(self, server).await,
             _ => sqlite::status(self).await,
         }
     }
@@ -100,6 +110,8 @@ impl EventsConfig {
         match self.database() {
             Database::Postgres(_) if self.needs_no_tables() => Ok(String::new()),
             Database::Postgres(_) => postgres::dry_run(self, direction).await,
+            #[cfg(feature = "queue-oracle")]
+            Database::Oracle(server) => oracle::dry_run(self, server, direction).await,
             _ => sqlite::dry_run(self, direction).await,
         }
     }
@@ -113,6 +125,8 @@ impl EventsConfig {
         let dialect = match self.database() {
             Database::Postgres(_) if self.needs_no_tables() => return Ok(Vec::new()),
             Database::Postgres(_) => Dialect::Postgres,
+            #[cfg(feature = "queue-oracle")]
+            Database::Oracle(_) => Dialect::Oracle,
             _ => Dialect::Sqlite,
         };
         events_migrations::export(dialect, &self.table()?, folder)
@@ -122,6 +136,26 @@ impl EventsConfig {
     fn needs_no_tables(&self) -> bool {
         self.backend == Some(BackendKind::Notify)
     }
+}
+
+/// Runs work that blocks on a thread of its own, so that no task of the runtime waits for it.
+#[cfg(any(feature = "queue-oracle", feature = "queue-sqlite"))]
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("event-channels-open".to_owned())
+        .spawn(move || {
+            let _ = answer.send(work());
+        })
+        .map_err(|e| {
+            Error::new(ErrorKind::Busy, Op::Open)
+                .because("no thread can be started")
+                .caused_by(e)
+        })?;
+    answered.await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::Backend, Op::Open)
+            .because("a bug in this library: opening panicked"))
+    })
 }
 
 /// What stands for a backend that this build lacks.

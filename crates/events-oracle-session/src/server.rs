@@ -108,7 +108,7 @@ impl Server {
             .filter(|password| !password.is_empty())
             .ok_or_else(|| {
                 Error::new(ErrorKind::InvalidConfig, Op::Open).because(format!(
-                    "there is no password for {}: put it into the URL, the option oracle_password_env's variable, or the environment variable {PASSWORD_VARIABLE}",
+                    "there is no password for {}: put it into the URL, the variable that the option password_env names, or the environment variable {PASSWORD_VARIABLE}",
                     self.shown()
                 ))
             })

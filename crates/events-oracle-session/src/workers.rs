@@ -36,6 +36,8 @@ struct State {
     /// A session that is ready before the first thread is.
     first: Option<Session>,
     threads: usize,
+    /// Threads that take no more jobs and are closing their sessions.
+    ending: usize,
     idle: usize,
     closed: bool,
     ended: bool,
@@ -257,6 +259,9 @@ impl Shared {
             });
             used = Instant::now();
         }
+        // Closed before anybody is told that the sessions are.
+        drop(session);
+        self.ended();
     }
 
     /// The next job, or `None` when this thread is to end. The last thread of a close takes back
@@ -278,27 +283,33 @@ impl Shared {
                 }
                 // They are left for the last thread.
                 state.claims.extend(claims);
-                return self.end(state);
+                state.threads -= 1;
+                state.ending += 1;
+                return None;
             }
             state.idle += 1;
             let waited = self.changed.wait_for(&mut state, IDLE);
             state.idle -= 1;
             if waited.timed_out() && state.jobs.is_empty() && !state.closed && state.threads > 1 {
-                return self.end(state);
+                state.threads -= 1;
+                state.ending += 1;
+                return None;
             }
         }
     }
 
-    fn end(&self, mut state: parking_lot::MutexGuard<'_, State>) -> Option<Box<dyn Job>> {
-        state.threads -= 1;
-        if state.closed && state.threads == 0 {
+    /// A thread has closed its session; the last one of a close says so to who waits.
+    fn ended(&self) {
+        let mut state = self.state.lock();
+        state.ending -= 1;
+        if state.closed && state.threads == 0 && state.ending == 0 {
             state.ended = true;
-            state.first = None;
+            let first = state.first.take();
             let closers = std::mem::take(&mut state.closers);
             drop(state);
+            drop(first);
             closers.iter().for_each(|closer| closer.finish(Ok(())));
         }
-        None
     }
 }
 

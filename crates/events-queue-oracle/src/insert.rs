@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use events_core::{ChannelName, Result};
+use events_core::{ChannelName, Result, Timestamp};
 use events_oracle_session::{Class, Columns as _, Value, class_of};
 use events_queue::NewRow;
 
 use crate::database::{Ring, Turn};
 use crate::register::register;
-use crate::row::{DELAYED, READY, id, seconds};
+use crate::row::{DELAYED, READY, id, seconds, time};
 
 /// The most executions of one round trip.
 const MOST_ROWS: usize = 500;
@@ -22,9 +22,11 @@ type Row = Vec<(&'static str, Value)>;
 pub(crate) fn insert(turn: &mut Turn<'_>, rows: &[NewRow]) -> Result<usize> {
     let mut stored = 0;
     let mut batch = Batch::default();
+    let mut published_at = None;
     for run in rows.chunk_by(|a, b| a.parts.channel == b.parts.channel) {
         let channel = &run[0].parts.channel;
-        let queues = queues_of(turn, channel)?;
+        let (queues, now) = queues_of(turn, channel)?;
+        let now = *published_at.get_or_insert(now);
         let before = stored;
         for row in run {
             if row.keyed && !take_key(turn, row, queues.len())? {
@@ -32,7 +34,7 @@ pub(crate) fn insert(turn: &mut Turn<'_>, rows: &[NewRow]) -> Result<usize> {
             }
             stored += 1;
             for queue_id in &queues {
-                batch.push(turn, row, *queue_id)?;
+                batch.push(turn, row, *queue_id, now)?;
             }
         }
         turn.ring(Ring::Channel(channel.clone(), stored - before));
@@ -41,15 +43,19 @@ pub(crate) fn insert(turn: &mut Turn<'_>, rows: &[NewRow]) -> Result<usize> {
     Ok(stored)
 }
 
-/// The queues of a channel; one without gets the default group.
-fn queues_of(turn: &mut Turn<'_>, channel: &ChannelName) -> Result<Vec<i64>> {
+/// The queues of a channel, and the server's time; a channel without a queue gets the default group.
+fn queues_of(turn: &mut Turn<'_>, channel: &ChannelName) -> Result<(Vec<i64>, Timestamp)> {
     let db = turn.db;
     let binds = [("channel", Value::from(channel.as_str()))];
-    let mut queues = turn.query(&db.sql.queues_of, &binds, |row| row.integer(0))?;
+    let rows = turn.query(&db.sql.queues_of, &binds, |row| {
+        Ok((row.optional_integer(0)?, time(row, 1)?))
+    })?;
+    let now = rows.first().map_or(Timestamp::UNIX_EPOCH, |(_, now)| *now);
+    let mut queues: Vec<i64> = rows.into_iter().filter_map(|(queue, _)| queue).collect();
     if queues.is_empty() {
         queues.push(register(turn, channel, None)?.queue_id);
     }
-    Ok(queues)
+    Ok((queues, now))
 }
 
 /// Whether the id is new, or was forgotten.
@@ -73,7 +79,13 @@ struct Batch {
 }
 
 impl Batch {
-    fn push(&mut self, turn: &mut Turn<'_>, row: &NewRow, queue_id: i64) -> Result<()> {
+    fn push(
+        &mut self,
+        turn: &mut Turn<'_>,
+        row: &NewRow,
+        queue_id: i64,
+        now: Timestamp,
+    ) -> Result<()> {
         let metadata = row.parts.metadata.as_ref().map_or(0, |m| m.text().len());
         let widest = self.widest.max(row.parts.payload.text().len() + metadata);
         let rows = self.rows.len() + 1;
@@ -81,7 +93,7 @@ impl Batch {
             self.flush(turn)?;
         }
         self.widest = self.widest.max(row.parts.payload.text().len() + metadata);
-        self.rows.push(binds(row, queue_id));
+        self.rows.push(binds(row, queue_id, now));
         Ok(())
     }
 
@@ -93,7 +105,7 @@ impl Batch {
     }
 }
 
-fn binds(row: &NewRow, queue_id: i64) -> Row {
+fn binds(row: &NewRow, queue_id: i64, now: Timestamp) -> Row {
     let parts = &row.parts;
     let expires_in = match parts.expires_in {
         Some(time) => seconds(time),
@@ -106,6 +118,7 @@ fn binds(row: &NewRow, queue_id: i64) -> Row {
         ("status", Value::from(state_after(parts.delay))),
         ("priority", Value::from(-i64::from(parts.priority))),
         ("keyed", Value::from(i64::from(row.keyed))),
+        ("now", Value::from(now)),
         ("delay", seconds(parts.delay)),
         ("expires_in", expires_in),
         (

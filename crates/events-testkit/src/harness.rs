@@ -8,7 +8,7 @@ use event_channels::{
 };
 use tempfile::TempDir;
 
-use crate::{Missing, postgres, skip};
+use crate::{Missing, oracle, postgres, skip};
 
 /// No case takes longer on a working backend, however busy the machine is.
 const CASE_LIMIT: Duration = Duration::from_secs(120);
@@ -39,7 +39,9 @@ pub struct Harness {
     backend: BackendKind,
     several_channels: bool,
     _folder: Option<TempDir>,
+    table: Option<String>,
     _database: Option<postgres::Database>,
+    _oracle: Option<oracle::Database>,
 }
 
 impl Harness {
@@ -49,7 +51,9 @@ impl Harness {
             backend,
             several_channels: true,
             _folder: None,
+            table: None,
             _database: None,
+            _oracle: None,
         }
     }
 
@@ -106,6 +110,26 @@ impl Harness {
         })
     }
 
+    /// The queue in tables of its own in an Oracle database: of the stand-in, or of a server.
+    ///
+    /// # Errors
+    /// [`Missing`] when there is neither.
+    pub fn oracle() -> Result<Self, Missing> {
+        let database = oracle::database()?;
+        Ok(Self {
+            table: Some(database.table().to_owned()),
+            ..Self::new(database.url().to_owned(), BackendKind::PollQueue)
+        }
+        .on(database))
+    }
+
+    fn on(self, database: oracle::Database) -> Self {
+        Self {
+            _oracle: Some(database),
+            ..self
+        }
+    }
+
     /// Whether two channels that are opened see the same events.
     #[must_use]
     pub fn several_channels(&self) -> bool {
@@ -124,7 +148,11 @@ impl Harness {
     /// Those of reading the URL.
     pub fn config(&self) -> Result<EventsConfig> {
         let name = format!("test_{}", event_channels::EventId::new());
-        Ok(EventsConfig::new(&*self.url)?
+        let mut config = EventsConfig::new(&*self.url)?;
+        if let Some(table) = &self.table {
+            config = config.queue_table(table);
+        }
+        Ok(config
             .name(name)
             .backend(self.backend)
             .auto_migrate(true)

@@ -18,6 +18,7 @@ mod harness;
 pub mod history;
 pub mod kernel;
 pub mod model;
+pub mod oracle;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

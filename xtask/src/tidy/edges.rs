@@ -71,6 +71,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "events-testkit",
         &[
             "event-channels",
+            "events-oracle-session",
+            "events-oracle-standin",
             "events-queue",
             "events-core",
             "events-migrations",

@@ -5,6 +5,8 @@ use std::time::Duration;
 use events_core::{Overflow, Result};
 use events_queue::{AckDurability, Durability};
 
+#[cfg(feature = "queue-oracle")]
+use super::url::Database;
 use super::url::Url;
 use super::{AqVisibility, BackendKind, EventsConfig, Fallback};
 
@@ -149,7 +151,22 @@ impl EventsConfig {
         self
     }
 
-    /// Oracle only: keeps the queue table in the column store.
+    /// Oracle only: the password of a URL without one; else that of the environment variable
+    /// `EVENTS_ORACLE_PASSWORD`. It is never shown.
+    #[must_use]
+    #[cfg_attr(
+        not(feature = "queue-oracle"),
+        expect(unused_mut, unused_variables, reason = "this build lacks Oracle")
+    )]
+    pub fn password(mut self, value: impl Into<String>) -> Self {
+        #[cfg(feature = "queue-oracle")]
+        if let Database::Oracle(server) = &self.url.0 {
+            self.url.0 = Database::Oracle(server.clone().with_password(value));
+        }
+        self
+    }
+
+    /// Oracle only: keeps the queue table in the column store; the migration says so to the server.
     #[must_use]
     pub fn in_memory(mut self, value: bool) -> Self {
         self.in_memory = value;

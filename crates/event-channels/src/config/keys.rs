@@ -166,10 +166,16 @@ pub const OPTIONS: &[OptionDoc] = &[
         "Prefix of the counters in snapshots; channels of one name share them.",
     ),
     option(
+        "password_env",
+        "*unset*",
+        "Oracle",
+        "The environment variable that holds the password of a URL without one; else `EVENTS_ORACLE_PASSWORD`.",
+    ),
+    option(
         "in_memory",
         "`false`",
         "Oracle",
-        "Adds `INMEMORY PRIORITY HIGH` to the queue table.",
+        "Migrations add `INMEMORY PRIORITY HIGH` to the queue table.",
     ),
     option(
         "aq_queue",
@@ -204,7 +210,7 @@ pub const OPTIONS: &[OptionDoc] = &[
     option(
         "pool_size",
         "`8`",
-        "PostgreSQL",
+        "PostgreSQL, Oracle",
         "The most connections that the pool makes.",
     ),
     option(

@@ -70,8 +70,8 @@ pub struct EventsConfig {
 }
 
 impl EventsConfig {
-    /// The defaults, for the database that `url` names: `sqlite:path`, `sqlite::memory:` or
-    /// `postgres://user@host/database`.
+    /// The defaults, for the database that `url` names: `sqlite:path`, `sqlite::memory:`,
+    /// `postgres://user@host/database` or `oracle://user@host:port/service`.
     ///
     /// # Errors
     /// `InvalidConfig` for a URL that is not understood, `NotCompiled` for a database that this
@@ -82,7 +82,8 @@ impl EventsConfig {
 
     /// The defaults for a database.
     pub(crate) fn of(database: Database) -> Self {
-        let server = matches!(database, Database::Postgres(_));
+        let server = database.is_server();
+        let polls_less = !matches!(database, Database::Postgres(_));
         Self {
             url: Url(database),
             backend: None,
@@ -91,7 +92,7 @@ impl EventsConfig {
             queue_table: TableName::DEFAULT.to_owned(),
             lease: Duration::from_secs(30),
             retention: Duration::from_secs(86_400),
-            poll_interval: Duration::from_millis(if server { 500 } else { 1000 }),
+            poll_interval: Duration::from_millis(if polls_less { 1000 } else { 500 }),
             max_attempts: 20,
             backoff: Backoff::default(),
             handler_timeout: None,
@@ -230,7 +231,6 @@ impl EventsConfig {
         ];
         let of_postgres = [
             ("direct_url", self.direct.is_some()),
-            ("pool_size", self.pool_size != 8),
             (
                 "heartbeat_interval",
                 self.heartbeat_interval != Duration::from_secs(10),
@@ -249,11 +249,14 @@ impl EventsConfig {
             ),
             ("spill_table", self.spill_table.is_some()),
         ];
-        let foreign = of_postgres
-            .iter()
-            .filter(|_| !matches!(self.database(), Database::Postgres(_)));
+        let foreign_to = |product: &str| self.database().product() != product;
+        let of_servers = [("pool_size", self.pool_size != 8)];
+        let foreign = of_postgres.iter().filter(|_| foreign_to("PostgreSQL"));
+        let of_servers = of_servers.iter().filter(|_| !self.database().is_server());
+        let of_oracle = of_oracle.iter().filter(|_| foreign_to("Oracle"));
         let ignored: Vec<&str> = foreign
-            .chain(&of_oracle)
+            .chain(of_servers)
+            .chain(of_oracle)
             .filter_map(|(key, set)| set.then_some(*key))
             .collect();
         if !ignored.is_empty() {

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use events_core::{Error, ErrorKind, Op, Result};
+use events_core::{Error, Result};
 #[cfg(any(feature = "pg-native", feature = "queue-pg"))]
 use events_pg_native::{Endpoint, Pool};
 
-const FORMS: &str = "sqlite:path/to/file.db, sqlite:///absolute/file.db, sqlite::memory: or postgres://user@host/database";
+const FORMS: &str = "sqlite:path/to/file.db, sqlite:///absolute/file.db, sqlite::memory:, postgres://user@host/database or oracle://user@host:port/service";
 
 /// A database that a URL names.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub(crate) enum Database {
     SqliteFile(PathBuf),
     SqliteMemory,
     Postgres(Server),
+    #[cfg(feature = "queue-oracle")]
+    Oracle(events_queue_oracle::Server),
 }
 
 impl Database {
@@ -23,7 +25,14 @@ impl Database {
         match self {
             Self::SqliteFile(_) | Self::SqliteMemory => "SQLite",
             Self::Postgres(_) => "PostgreSQL",
+            #[cfg(feature = "queue-oracle")]
+            Self::Oracle(_) => "Oracle",
         }
+    }
+
+    /// Whether it is a server's, whose tables are not made without being asked for.
+    pub(crate) fn is_server(&self) -> bool {
+        !matches!(self, Self::SqliteFile(_) | Self::SqliteMemory)
     }
 }
 
@@ -96,6 +105,8 @@ impl fmt::Debug for Url {
             Database::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
             Database::SqliteMemory => f.write_str("sqlite::memory:"),
             Database::Postgres(server) => server.fmt(f),
+            #[cfg(feature = "queue-oracle")]
+            Database::Oracle(server) => server.fmt(f),
         }
     }
 }
@@ -111,7 +122,18 @@ impl Url {
             "sqlite" => sqlite(rest).map(Self),
             "file" if rest == ":memory:" => Ok(Self(Database::SqliteMemory)),
             "postgres" | "postgresql" => postgres(text, rest).map(Self),
-            "oracle" => Err(not_compiled("Oracle")),
+            #[cfg(feature = "queue-oracle")]
+            "oracle" => events_queue_oracle::Server::parse(text)
+                .map(Database::Oracle)
+                .map(Self),
+            #[cfg(not(feature = "queue-oracle"))]
+            "oracle" => Err(Error::new(
+                events_core::ErrorKind::NotCompiled,
+                events_core::Op::Open,
+            )
+            .because(
+                "Oracle needs the feature \"queue-oracle\" of event-channels, which this build lacks",
+            )),
             // Anything but a scheme that is one may be part of a password, and is not shown.
             _ if !rest.starts_with("//") => Err(Error::invalid_config(format!(
                 "the database URL has no known scheme; write {FORMS}"
@@ -138,12 +160,6 @@ impl Url {
             )),
         }
     }
-}
-
-fn not_compiled(database: &str) -> Error {
-    Error::new(ErrorKind::NotCompiled, Op::Configure).because(format!(
-        "this version has no backend for {database}; it serves {FORMS}"
-    ))
 }
 
 /// The server's part is checked by the backend; only what may be shown is taken out here.
@@ -228,6 +244,8 @@ fn decode(path: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use events_core::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -245,6 +263,18 @@ mod tests {
             ("Postgresql://h/d", "postgres://h/d"),
         ] {
             assert_eq!(format!("{:?}", Url::parse(url).unwrap()), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_oracle_server_is_shown_without_its_login_or_needs_its_feature() {
+        let url = Url::parse("oracle://canary:canary@h:1522/s");
+        let text = format!("{url:?}");
+        assert!(!text.contains("canary"), "{text}");
+        if cfg!(feature = "queue-oracle") {
+            assert_eq!(text, "Ok(oracle://h:1522/s)");
+        } else {
+            assert!(text.contains("queue-oracle"), "{text}");
         }
     }
 
@@ -297,7 +327,6 @@ mod tests {
                 "\"mysql\"",
             ),
             ("postgres:canary", ErrorKind::InvalidConfig, "no //"),
-            ("oracle://u:canary@h/d", ErrorKind::NotCompiled, "Oracle"),
         ] {
             let error = Url::parse(url).unwrap_err();
             assert_eq!(error.kind(), kind, "{url}");

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use events_core::{Backend, Error, ErrorKind, Op, Result, Timestamp};
+use events_core::{Backend, Result, Timestamp};
 use events_migrations::{Direction, MigrationStatus};
 use events_queue_sqlite::{Location, SqliteConfig, connect, look, migrate};
 use tokio::runtime::Handle;
 
+use super::apart;
 use crate::config::{Database, EventsConfig};
 
 fn settings(config: &EventsConfig) -> Result<SqliteConfig> {
@@ -54,23 +55,4 @@ pub(super) async fn status(config: &EventsConfig) -> Result<Vec<MigrationStatus>
 pub(super) async fn dry_run(config: &EventsConfig, direction: Direction) -> Result<String> {
     let (settings, table) = (settings(config)?, config.table()?);
     apart(move || migrate::dry_run(&look(&settings)?, &table, direction)).await
-}
-
-/// Runs work that blocks on a thread of its own, so that no task of the runtime waits for it.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (answer, answered) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name("event-channels-open".to_owned())
-        .spawn(move || {
-            let _ = answer.send(work());
-        })
-        .map_err(|e| {
-            Error::new(ErrorKind::Busy, Op::Open)
-                .because("no thread can be started")
-                .caused_by(e)
-        })?;
-    answered.await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Backend, Op::Open)
-            .because("a bug in this library: opening panicked"))
-    })
 }

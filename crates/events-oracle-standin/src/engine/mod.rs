@@ -8,6 +8,7 @@ use crate::value::{Binds, Column, Value};
 
 mod dual;
 mod queue;
+mod table;
 
 /// The rows of a query, made as they are fetched.
 pub type Rows = Box<dyn Iterator<Item = Result<Vec<Value>, OraError>> + Send>;
@@ -80,5 +81,6 @@ pub fn begin(folder: &Path, session: i64, version: u32) -> Result<Vec<Box<dyn En
     Ok(vec![
         Box::new(dual::Dual),
         Box::new(queue::Queues::open(folder, session, version)?),
+        Box::new(table::Tables::open(folder, session, version)?),
     ])
 }

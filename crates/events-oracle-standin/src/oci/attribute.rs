@@ -105,6 +105,8 @@ fn get(target: Pointer, kind: u32, attribute: u32) -> Result<Out, Failure> {
             9 => Ok(Out::U32(
                 u32::try_from(statement.row_count).unwrap_or(u32::MAX),
             )),
+            // What a DDL does; only types and what is compiled are asked about: ALTER TABLE.
+            10 => Ok(Out::U16(15)),
             18 => Ok(Out::U32(
                 u32::try_from(statement.columns.len()).unwrap_or(0),
             )),

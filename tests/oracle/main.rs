@@ -1,0 +1,11 @@
+//! Oracle: on the stand-in for its client library, or on the server that `EVENTS_TEST_ORACLE_URL`
+//! names.
+
+mod claims;
+mod faults;
+mod migrate;
+mod options;
+mod questions;
+mod support;
+
+events_testkit::conformance!(oracle_table, events_testkit::Harness::oracle());
