@@ -63,6 +63,7 @@ pub(crate) struct Args {
 pub(crate) enum Suite {
     Sqlite,
     Postgres,
+    PostgresNative,
 }
 
 impl Suite {
@@ -70,6 +71,7 @@ impl Suite {
         match self {
             Self::Sqlite => crate::sqlite::comparisons(),
             Self::Postgres => crate::postgres::comparisons(),
+            Self::PostgresNative => crate::postgres_native::comparisons(),
         }
     }
 }

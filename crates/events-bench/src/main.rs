@@ -11,6 +11,7 @@ mod ours;
 mod payload;
 mod place;
 mod postgres;
+mod postgres_native;
 mod process;
 mod report;
 mod run;

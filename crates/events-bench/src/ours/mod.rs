@@ -4,7 +4,7 @@
 pub(crate) mod drain;
 pub(crate) mod drain_processes;
 pub(crate) mod drain_strict;
-mod handled;
+pub(crate) mod handled;
 pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod latency_processes;
