@@ -15,6 +15,8 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL 14 and newer, in the schema of the table's name or else the search path's first.
     Postgres,
+    /// PostgreSQL again, for the table of events that a notification cannot carry.
+    PostgresSpill,
     /// Oracle 12.1 and newer, names in upper case, in the schema of the table's name or else the
     /// user's.
     Oracle,
@@ -26,7 +28,7 @@ impl Dialect {
         match self {
             // SQLite refuses `CREATE INDEX i ON schema.t`; without a schema, tables go to `main`.
             Self::Sqlite => table.without_schema().render(sql),
-            Self::Postgres => table.render(sql),
+            Self::Postgres | Self::PostgresSpill => table.render(sql),
             Self::Oracle => table.render_folded(sql),
         }
     }
@@ -55,6 +57,7 @@ macro_rules! migration {
 static SQLITE: &[Migration] = &[migration!("sqlite", "0001", "create_event_queue")];
 static ORACLE: &[Migration] = &[migration!("oracle", "0001", "create_event_queue")];
 static POSTGRES: &[Migration] = &[migration!("postgres", "0001", "create_event_queue")];
+static POSTGRES_SPILL: &[Migration] = &[migration!("postgres/spill", "0001", "create_event_spill")];
 
 /// Returns every migration of a database, oldest first.
 #[must_use]
@@ -62,6 +65,7 @@ pub const fn all(dialect: Dialect) -> &'static [Migration] {
     match dialect {
         Dialect::Sqlite => SQLITE,
         Dialect::Postgres => POSTGRES,
+        Dialect::PostgresSpill => POSTGRES_SPILL,
         Dialect::Oracle => ORACLE,
     }
 }
@@ -71,7 +75,7 @@ pub const fn all(dialect: Dialect) -> &'static [Migration] {
 pub const fn ledger_sql(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Sqlite => include_str!("../sqlite/ledger.sql"),
-        Dialect::Postgres => include_str!("../postgres/ledger.sql"),
+        Dialect::Postgres | Dialect::PostgresSpill => include_str!("../postgres/ledger.sql"),
         Dialect::Oracle => include_str!("../oracle/ledger.sql"),
     }
 }
@@ -83,9 +87,10 @@ mod tests {
 
     use super::*;
 
-    const DIALECTS: [(Dialect, &str); 3] = [
+    const DIALECTS: [(Dialect, &str); 4] = [
         (Dialect::Sqlite, "sqlite"),
         (Dialect::Postgres, "postgres"),
+        (Dialect::PostgresSpill, "postgres/spill"),
         (Dialect::Oracle, "oracle"),
     ];
 
@@ -103,7 +108,7 @@ mod tests {
             let mut files: Vec<String> = fs::read_dir(folder)
                 .unwrap()
                 .map(Result::unwrap)
-                // Scripts for roles are in a folder of their own.
+                // Scripts for roles, and other tables, are in folders of their own.
                 .filter(|entry| entry.file_type().unwrap().is_file())
                 .map(|entry| entry.file_name().into_string().unwrap())
                 .collect();
@@ -111,7 +116,8 @@ mod tests {
             let mut embedded: Vec<String> = all(dialect)
                 .iter()
                 .flat_map(|migration| [migration.down_file(), migration.up_file()])
-                .chain(["ledger.sql".to_owned()])
+                // One ledger for each database.
+                .chain((dialect != Dialect::PostgresSpill).then(|| "ledger.sql".to_owned()))
                 .collect();
             embedded.sort();
             assert_eq!(files, embedded);

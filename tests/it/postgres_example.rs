@@ -1,13 +1,25 @@
 //! Notifications on PostgreSQL as the documentation shows them.
 
+use std::time::Duration;
+
 use event_channels::postgres::tokio_postgres::{self, NoTls};
 use event_channels::postgres::{Endpoint, Pool, TransactionalPublish as _, deadpool_postgres};
-use event_channels::{ErrorKind, EventChannel, EventsConfig, NewEvent, Settled, blocking};
+use event_channels::{
+    BackendKind, ErrorKind, EventChannel, EventMessage, Events, EventsConfig, NewEvent, Settled,
+    blocking,
+};
 use events_testkit::postgres::{Database, Pooler, Server, ServerOptions, database};
 use serde_json::json;
 
 fn new_database(test: &str) -> Option<Database> {
     database().map_err(|missing| missing.skip(test)).ok()
+}
+
+/// The next event of a working server, however busy the machine is.
+async fn next(events: &mut Events) -> EventMessage {
+    let limit = Duration::from_secs(30);
+    let item = tokio::time::timeout(limit, events.next()).await;
+    item.expect("an event in time").unwrap().unwrap()
 }
 
 /// The database under the scheme that the example has.
@@ -80,7 +92,7 @@ async fn an_event_of_a_transaction_is_sent_at_its_commit() {
             tx.rollback().await.unwrap();
         }
     }
-    let message = events.next().await.unwrap().unwrap();
+    let message = next(&mut events).await;
     assert_eq!(message.payload, "done");
     channel.shutdown().await.unwrap();
 
@@ -103,7 +115,7 @@ async fn a_pool_of_the_application_is_used_and_stays_open() {
         .unwrap();
     let mut events = channel.iter_events("orders").await.unwrap();
     channel.publish("orders", 1).await.unwrap();
-    assert_eq!(events.next().await.unwrap().unwrap().payload, 1);
+    assert_eq!(next(&mut events).await.payload, 1);
     channel.shutdown().await.unwrap();
     assert_eq!(pool.status().size, 1);
     let client = pool.get().await.expect("it is not ours to close");
@@ -131,6 +143,36 @@ async fn direct_url_leads_past_a_pooler() {
     let channel = both.open().await.unwrap();
     let mut events = channel.iter_events("orders").await.unwrap();
     channel.publish("orders", 1).await.unwrap();
-    assert_eq!(events.next().await.unwrap().unwrap().payload, 1);
+    assert_eq!(next(&mut events).await.payload, 1);
     channel.shutdown().await.unwrap();
+}
+
+/// Migrated, published, received and removed, by options alone.
+#[tokio::test]
+async fn an_event_that_no_notification_can_carry_goes_to_the_spill_table() {
+    let test = "an_event_that_no_notification_can_carry_goes_to_the_spill_table";
+    let Some(database) = new_database(test) else {
+        return;
+    };
+    let config = EventsConfig::new(database.url())
+        .unwrap()
+        .backend(BackendKind::Notify)
+        .spill_table("spilled");
+    let missing = config.clone().open().await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::SchemaMissing, "{missing}");
+    assert_eq!(config.migrate_up().await.unwrap(), ["ext_events_0001"]);
+    let channel = config.clone().open().await.unwrap();
+    let mut events = channel.iter_events("orders").await.unwrap();
+    let large = "large ".repeat(2_000);
+    channel.publish("orders", &large).await.unwrap();
+    assert_eq!(next(&mut events).await.payload, large);
+    channel.shutdown().await.unwrap();
+    assert_eq!(config.migrate_down().await.unwrap(), ["ext_events_0001"]);
+
+    let without = EventsConfig::new(database.url())
+        .unwrap()
+        .backend(BackendKind::Notify);
+    assert!(without.migrate_up().await.unwrap().is_empty());
+    let tables = database.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
+    assert_eq!(tables[0][0].as_deref(), Some("1"), "the ledger alone");
 }

@@ -8,7 +8,9 @@ use events_migrations::{Dialect, Direction, MigrationStatus};
 use tokio::runtime::Handle;
 
 use crate::EventChannel;
-use crate::config::{BackendKind, Database, EventsConfig, resolve};
+#[cfg(feature = "pg-native")]
+use crate::config::BackendKind;
+use crate::config::{Database, EventsConfig, resolve};
 
 #[cfg(feature = "pg-native")]
 mod notify;
@@ -65,7 +67,8 @@ impl EventsConfig {
     /// same name, and those of the database.
     pub async fn migrate_up(&self) -> Result<Vec<String>> {
         match self.database() {
-            Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
+            #[cfg(feature = "pg-native")]
+            Database::Postgres(_) if self.only_notifies() => notify::up(self).await,
             Database::Postgres(_) => postgres::up(self).await,
             #[cfg(feature = "queue-oracle")]
             Database::Oracle(server) => oracle::up(self, server).await,
@@ -79,7 +82,8 @@ impl EventsConfig {
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_down(&self) -> Result<Vec<String>> {
         match self.database() {
-            Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
+            #[cfg(feature = "pg-native")]
+            Database::Postgres(_) if self.only_notifies() => notify::down(self).await,
             Database::Postgres(_) => postgres::down(self).await,
             #[cfg(feature = "queue-oracle")]
             Database::Oracle(server) => oracle::down(self, server).await,
@@ -93,7 +97,8 @@ impl EventsConfig {
     /// Those of the database.
     pub async fn migrate_status(&self) -> Result<Vec<MigrationStatus>> {
         match self.database() {
-            Database::Postgres(_) if self.needs_no_tables() => Ok(Vec::new()),
+            #[cfg(feature = "pg-native")]
+            Database::Postgres(_) if self.only_notifies() => notify::status(self).await,
             Database::Postgres(_) => postgres::status(self).await,
             #[cfg(feature = "queue-oracle")]
             Database::Oracle(server) => oracle::status(self, server).await,
@@ -108,7 +113,8 @@ impl EventsConfig {
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_dry_run(&self, direction: Direction) -> Result<String> {
         match self.database() {
-            Database::Postgres(_) if self.needs_no_tables() => Ok(String::new()),
+            #[cfg(feature = "pg-native")]
+            Database::Postgres(_) if self.only_notifies() => notify::dry_run(self, direction).await,
             Database::Postgres(_) => postgres::dry_run(self, direction).await,
             #[cfg(feature = "queue-oracle")]
             Database::Oracle(server) => oracle::dry_run(self, server, direction).await,
@@ -123,7 +129,8 @@ impl EventsConfig {
     /// the way.
     pub fn migrate_export(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let dialect = match self.database() {
-            Database::Postgres(_) if self.needs_no_tables() => return Ok(Vec::new()),
+            #[cfg(feature = "pg-native")]
+            Database::Postgres(_) if self.only_notifies() => return notify::export(self, folder),
             Database::Postgres(_) => Dialect::Postgres,
             #[cfg(feature = "queue-oracle")]
             Database::Oracle(_) => Dialect::Oracle,
@@ -132,8 +139,9 @@ impl EventsConfig {
         events_migrations::export(dialect, &self.table()?, folder)
     }
 
-    /// Whether only notifications were asked for.
-    fn needs_no_tables(&self) -> bool {
+    /// Whether only notifications were asked for, so that the queue needs no tables.
+    #[cfg(feature = "pg-native")]
+    fn only_notifies(&self) -> bool {
         self.backend == Some(BackendKind::Notify)
     }
 }

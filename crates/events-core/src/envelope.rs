@@ -12,6 +12,9 @@ use crate::{Error, EventId, Metadata, Op, Payload, Result};
 /// The largest notification that PostgreSQL carries, in bytes of the whole envelope.
 pub const MAX_NOTIFY_BYTES: usize = 7_999;
 
+/// The end of an envelope whose event is kept in a table.
+const SPILLED: &str = r#","spilled":true}"#;
+
 /// What a native notification carries beside its channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotifyEnvelope {
@@ -36,14 +39,7 @@ impl NotifyEnvelope {
         metadata: Option<&Payload>,
         published_at: Timestamp,
     ) -> Result<String> {
-        let at = published_at
-            .strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00")
-            .to_string();
-        let text = format!(
-            r#"{{"event_id":"{event_id}","payload":{},"metadata":{},"published_at":"{at}"}}"#,
-            payload.text(),
-            metadata.map_or("null", Payload::text),
-        );
+        let text = Self::encode_any(event_id, payload, metadata, published_at);
         if text.len() <= MAX_NOTIFY_BYTES {
             return Ok(text);
         }
@@ -54,6 +50,51 @@ impl NotifyEnvelope {
                 text.len()
             ),
         ))
+    }
+
+    /// Writes the envelope of an event, however large it is.
+    #[must_use]
+    pub fn encode_any(
+        event_id: EventId,
+        payload: &Payload,
+        metadata: Option<&Payload>,
+        published_at: Timestamp,
+    ) -> String {
+        format!(
+            r#"{{"event_id":"{event_id}","payload":{},"metadata":{},"published_at":"{}"}}"#,
+            payload.text(),
+            metadata.map_or("null", Payload::text),
+            shown(published_at),
+        )
+    }
+
+    /// Writes what stands in the place of an envelope of so many bytes that is kept in a table.
+    ///
+    /// It is an envelope itself, whose payload says this to programs that do not fetch it.
+    #[must_use]
+    pub fn encode_spilled(
+        event_id: EventId,
+        table: &str,
+        bytes: usize,
+        published_at: Timestamp,
+    ) -> String {
+        let at = shown(published_at);
+        format!(
+            r#"{{"event_id":"{event_id}","payload":{{"spilled":{{"table":"{table}","bytes":{bytes}}}}},"metadata":null,"published_at":"{at}"{SPILLED}"#,
+        )
+    }
+
+    /// The id of the event that this notification leaves in a table.
+    ///
+    /// A payload cannot pass for it: the mark stands beside the payload.
+    #[must_use]
+    pub fn spilled(text: &str) -> Option<EventId> {
+        // Asked for every notification, so nothing is parsed in vain.
+        if !text.ends_with(SPILLED) {
+            return None;
+        }
+        let value: Value = serde_json::from_str(text).ok()?;
+        EventId::parse(value.get("event_id")?.as_str()?).ok()
     }
 
     /// Reads a notification of ours, of SQLSpec, or of anybody else who sends JSON.
@@ -96,6 +137,11 @@ impl NotifyEnvelope {
             payload,
         })
     }
+}
+
+/// A timestamp as SQLSpec writes it, of a fixed width.
+fn shown(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
 }
 
 /// A timestamp; one without an offset is meant in UTC.
@@ -255,5 +301,18 @@ mod tests {
         ] {
             assert_eq!(NotifyEnvelope::decode(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_in_a_table_is_told_by_its_id_and_nothing_else_passes_for_it() {
+        let id = EventId::new();
+        let text = NotifyEnvelope::encode_spilled(id, "app.spill", 9_000, Timestamp::now());
+        assert_eq!(NotifyEnvelope::spilled(&text), Some(id));
+        // Who does not fetch it is told where it is.
+        let seen = NotifyEnvelope::decode(&text).unwrap();
+        let expected = json!({"spilled": {"table": "app.spill", "bytes": 9_000}});
+        assert_eq!((seen.event_id, &seen.payload), (id, &expected));
+        let forged = encoded(&expected, Some(&json!({"spilled": true}))).unwrap();
+        assert_eq!(NotifyEnvelope::spilled(&forged), None);
     }
 }

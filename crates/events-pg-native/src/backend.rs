@@ -19,6 +19,7 @@ use crate::config::NotifyConfig;
 use crate::error::{BACKEND, driver};
 use crate::hub::HubHandle;
 use crate::publisher::{Outgoing, Publisher};
+use crate::spill::Fetcher;
 use crate::sql::PING;
 use crate::subscription::NotifySubscription;
 
@@ -53,6 +54,8 @@ pub struct NotifyBackend {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) hub: Arc<HubHandle>,
     pub(crate) meters: Arc<Meters>,
+    /// What spilled events are fetched through, if there is a table for them.
+    pub(crate) fetcher: Option<Arc<Fetcher>>,
     pub(crate) config: NotifyConfig,
     pub(crate) runtime: Handle,
     /// The pool, if it is ours to close.
@@ -74,11 +77,25 @@ impl NotifyBackend {
             event.check_supported(&CAPABILITIES)?;
             let parts = event.into_parts(self.config.max_payload_bytes)?;
             let id = EventId::new();
-            let text = NotifyEnvelope::encode(id, &parts.payload, parts.metadata.as_ref(), now)?;
+            let (payload, metadata) = (&parts.payload, parts.metadata.as_ref());
+            let (text, spilled) = match &self.publisher.spill {
+                None => (NotifyEnvelope::encode(id, payload, metadata, now)?, None),
+                Some(table) => {
+                    let text = NotifyEnvelope::encode_any(id, payload, metadata, now);
+                    match text.len() {
+                        0..=MAX_NOTIFY_BYTES => (text, None),
+                        bytes => {
+                            let mark = NotifyEnvelope::encode_spilled(id, &table.name, bytes, now);
+                            (mark, Some(text))
+                        }
+                    }
+                }
+            };
             Ok(Outgoing {
                 channel: parts.channel,
                 id,
                 text: Arc::from(text),
+                spilled,
             })
         };
         events.into_iter().map(outgoing).collect()
@@ -91,7 +108,11 @@ impl Backend for NotifyBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES
+        let spills = self.fetcher.is_some();
+        Capabilities {
+            max_event_bytes: CAPABILITIES.max_event_bytes.filter(|_| !spills),
+            ..CAPABILITIES
+        }
     }
 
     fn publish(&self, events: Vec<NewEvent>) -> Pending<Vec<EventId>> {
@@ -127,8 +148,13 @@ impl Backend for NotifyBackend {
             ..
         } = self.config;
         let buffer = Buffer::new(queue_capacity, overflow, Arc::clone(&meter));
-        let (subscription, live) =
-            NotifySubscription::ask(&self.hub, request.channel, buffer, meter);
+        let (subscription, live) = NotifySubscription::ask(
+            &self.hub,
+            request.channel,
+            buffer,
+            self.fetcher.clone(),
+            meter,
+        );
         // Dropped before the answer, the subscription takes itself back.
         Pending::from_future(async move {
             answer(live, Op::Subscribe).await?;

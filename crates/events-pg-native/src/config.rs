@@ -8,7 +8,7 @@ use deadpool_postgres::Pool;
 use events_core::telemetry::Telemetry;
 use events_core::{Error, Overflow, Result};
 
-use crate::Endpoint;
+use crate::{Endpoint, Spill};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -28,8 +28,10 @@ pub struct NotifyConfig {
     pub queue_capacity: usize,
     /// What happens when that many wait.
     pub overflow: Overflow,
-    /// The largest payload in bytes of JSON. A notification carries less.
+    /// The largest payload in bytes of JSON. A notification carries less, see `spill`.
     pub max_payload_bytes: usize,
+    /// Where events go that a notification cannot carry; without it they are refused.
+    pub spill: Option<Spill>,
     /// Where counts go.
     pub telemetry: Arc<Telemetry>,
 }
@@ -65,6 +67,7 @@ impl NotifyConfig {
             queue_capacity: 10_000,
             overflow: Overflow::DropOldest,
             max_payload_bytes: 1024 * 1024,
+            spill: None,
             telemetry: Telemetry::named("default"),
         }
     }

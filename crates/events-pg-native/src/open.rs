@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use events_core::{Error, Meters, Op, Result};
+use events_core::{Error, ErrorKind, Meters, Op, Result};
 use tokio::runtime::Handle;
 
 use crate::NotifyBackend;
@@ -12,8 +12,10 @@ use crate::connector::Connector;
 use crate::error::BACKEND;
 use crate::handover::Handover;
 use crate::hub::Hub;
+use crate::migrate;
 use crate::publisher::Publisher;
 use crate::session::Heartbeat;
+use crate::spill::{Fetcher, SpillTable};
 
 /// Opens native notifications on PostgreSQL; its tasks and connections live on `runtime`.
 ///
@@ -40,17 +42,31 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
         runtime.clone(),
         Arc::clone(&meters),
         Arc::clone(&handover),
+        config
+            .spill
+            .as_ref()
+            .map(|spill| Arc::new(SpillTable::new(spill))),
     ));
     let asking = Arc::clone(&publisher);
     // On the runtime, to which the connection of the pool then belongs.
     let asked = runtime.spawn(async move { version(&asking, Op::Open).await });
-    let asked = asked.await.unwrap_or_else(|_| {
-        Err(Error::new(events_core::ErrorKind::Closed, Op::Open).because("the runtime has ended"))
-    });
+    let asked = asked.await.unwrap_or_else(|_| Err(ended()));
     asked.map_err(|error| match &connector {
         Some(connector) => connector.located(error),
         None => error,
     })?;
+    if let Some(spill) = config.spill.clone() {
+        let asking = Arc::clone(&publisher);
+        let checked = runtime.spawn(async move {
+            let connection = asking.connection(Op::Open).await?;
+            migrate::check(&connection, &spill.table).await
+        });
+        checked.await.unwrap_or_else(|_| Err(ended()))?;
+    }
+    let fetcher = publisher.spill.as_ref().map(|table| {
+        let (table, publisher) = (Arc::clone(table), Arc::clone(&publisher));
+        Arc::new(Fetcher::new(table, publisher, runtime.clone()))
+    });
     let heartbeat = Heartbeat {
         interval: config.heartbeat_interval,
         deadline: config.heartbeat_deadline,
@@ -67,8 +83,13 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
         publisher,
         hub,
         meters,
+        fetcher,
         runtime: runtime.clone(),
         own_pool: connector.map(|_| pool),
         config,
     })
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Closed, Op::Open).because("the runtime has ended")
 }

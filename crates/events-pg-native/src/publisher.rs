@@ -20,6 +20,7 @@ use tokio_postgres::{Client, GenericClient};
 
 use crate::error::{BACKEND, driver, pool};
 use crate::handover::Handover;
+use crate::spill::SpillTable;
 use crate::sql::{Hidden, NOTIFY, NOTIFY_MANY};
 
 /// Events of this many jobs at most share a statement, unless one job alone has more.
@@ -33,6 +34,8 @@ pub(crate) struct Outgoing {
     pub(crate) channel: ChannelName,
     pub(crate) id: EventId,
     pub(crate) text: Arc<str>,
+    /// What goes to the table, and the text says so.
+    pub(crate) spilled: Option<String>,
 }
 
 /// The events of one call: sent together or not at all.
@@ -47,6 +50,7 @@ pub(crate) struct Publisher {
     runtime: Handle,
     meters: Arc<Meters>,
     handover: Arc<Handover>,
+    pub(crate) spill: Option<Arc<SpillTable>>,
     queue: Mutex<Queue>,
     /// Rung when nothing is left to send.
     idle: Event,
@@ -65,12 +69,14 @@ impl Publisher {
         runtime: Handle,
         meters: Arc<Meters>,
         handover: Arc<Handover>,
+        spill: Option<Arc<SpillTable>>,
     ) -> Self {
         Self {
             pool,
             runtime,
             meters,
             handover,
+            spill,
             queue: Mutex::default(),
             idle: Event::new(),
         }
@@ -115,6 +121,20 @@ impl Publisher {
     /// A connection of the pool.
     pub(crate) async fn connection(&self, op: Op) -> Result<Object> {
         self.pool.get().await.map_err(|error| pool(op, error))
+    }
+
+    /// Cleans the table of spilled events if it is time, beside everything else.
+    pub(crate) fn clean_spilled(self: &Arc<Self>) {
+        let Some(table) = self.spill.as_ref().filter(|table| table.is_dirty()) else {
+            return;
+        };
+        let (table, publisher) = (Arc::clone(table), Arc::clone(self));
+        self.runtime.spawn(async move {
+            match table.clean(&publisher).await {
+                Ok(rows) => tracing::debug!(rows, "spilled events were removed"),
+                Err(error) => tracing::warn!(%error, "spilled events cannot be removed"),
+            }
+        });
     }
 
     /// Jobs that can share a statement; `None` when there are none and the service ends.
@@ -207,9 +227,15 @@ impl Service {
         let connection = self.publisher.connection(Op::Publish).await?;
         let events: Vec<&Outgoing> = jobs.iter().flat_map(|job| &job.events).collect();
         let client: &Client = &connection;
-        let sending = send_on(client, &events);
+        let spill = self.publisher.spill.as_deref();
+        let sending = send_on(client, &events, spill);
         match tokio::time::timeout(PATIENCE, sending).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                if events.iter().any(|event| event.spilled.is_some()) {
+                    self.publisher.clean_spilled();
+                }
+                Ok(())
+            }
             Ok(Err(error)) => Err(driver(Op::Publish, error)),
             Err(_) => {
                 // The statement may still run, so nobody else may have the connection.
@@ -230,8 +256,18 @@ impl Service {
 pub(crate) async fn send_on(
     client: &impl GenericClient,
     events: &[&Outgoing],
+    spill: Option<&SpillTable>,
 ) -> std::result::Result<(), tokio_postgres::Error> {
-    if let [event] = events {
+    let (mut ids, mut envelopes) = (Vec::new(), Vec::new());
+    for event in events {
+        if let Some(envelope) = &event.spilled {
+            ids.push(event.id.to_string());
+            envelopes.push(envelope.as_str());
+        }
+    }
+    if let [event] = events
+        && ids.is_empty()
+    {
         let channel = Hidden(event.channel.as_str());
         let text = Hidden(&*event.text);
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
@@ -242,8 +278,20 @@ pub(crate) async fn send_on(
     let channels: Vec<&str> = events.iter().map(|event| event.channel.as_str()).collect();
     let texts: Vec<&str> = events.iter().map(|event| &*event.text).collect();
     let (channels, texts) = (Hidden(channels), Hidden(texts));
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&channels, Type::TEXT_ARRAY), (&texts, Type::TEXT_ARRAY)];
-    client.execute_typed(NOTIFY_MANY, &parameters).await?;
+    let (ids, envelopes) = (Hidden(ids), Hidden(envelopes));
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&channels, Type::TEXT_ARRAY),
+        (&texts, Type::TEXT_ARRAY),
+        (&ids, Type::TEXT_ARRAY),
+        (&envelopes, Type::TEXT_ARRAY),
+    ];
+    match spill {
+        Some(table) if !ids.0.is_empty() => {
+            client.execute_typed(&table.notify, &parameters).await?;
+        }
+        _ => {
+            client.execute_typed(NOTIFY_MANY, &parameters[..2]).await?;
+        }
+    }
     Ok(())
 }

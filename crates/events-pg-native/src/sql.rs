@@ -8,8 +8,11 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 pub(crate) const LISTENING: &str = include_str!("sql/listening.sql");
 pub(crate) const NOTIFY: &str = include_str!("sql/notify.sql");
 pub(crate) const NOTIFY_MANY: &str = include_str!("sql/notify_many.sql");
+pub(crate) const NOTIFY_SPILLED: &str = include_str!("sql/notify_spilled.sql");
 pub(crate) const PING: &str = include_str!("sql/ping.sql");
 pub(crate) const SESSION: &str = include_str!("sql/session.sql");
+pub(crate) const SPILL_CLEAN: &str = include_str!("sql/spill_clean.sql");
+pub(crate) const SPILL_FETCH: &str = include_str!("sql/spill_fetch.sql");
 
 /// A parameter that is bound and never shown: the driver logs the `Debug` of parameters.
 pub(crate) struct Hidden<T>(pub(crate) T);

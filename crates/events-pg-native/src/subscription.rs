@@ -17,6 +17,8 @@ use futures_core::Stream;
 use crate::buffer::{Buffer, Item};
 use crate::error::BACKEND;
 use crate::hub::HubHandle;
+use crate::spill::Fetcher;
+use crate::spilled::Spilled;
 
 /// A live subscription. It holds the way to the hub, so the connection lives as long as it does.
 pub(crate) struct NotifySubscription {
@@ -24,6 +26,7 @@ pub(crate) struct NotifySubscription {
     id: u64,
     hub: Arc<HubHandle>,
     buffer: Arc<Buffer>,
+    spilled: Option<Spilled>,
     meter: Arc<Meter>,
     closer: Closer,
     closing: Option<EventListener>,
@@ -35,6 +38,7 @@ impl NotifySubscription {
         hub: &Arc<HubHandle>,
         channel: ChannelName,
         buffer: Buffer,
+        fetcher: Option<Arc<Fetcher>>,
         meter: Arc<Meter>,
     ) -> (Self, tokio::sync::oneshot::Receiver<Result<()>>) {
         let buffer = Arc::new(buffer);
@@ -44,11 +48,20 @@ impl NotifySubscription {
             id,
             hub: Arc::clone(hub),
             buffer,
+            spilled: fetcher.map(Spilled::new),
             meter,
             closer: Closer::new(),
             closing: None,
         };
         (subscription, live)
+    }
+
+    /// The next item, with spilled events in their places.
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        match &mut self.spilled {
+            None => self.buffer.poll_next(cx),
+            Some(spilled) => spilled.poll_next(&self.buffer, cx),
+        }
     }
 
     /// The event in a notification; `None` when there is none for us in it.
@@ -82,7 +95,7 @@ impl Stream for NotifySubscription {
             return Poll::Ready(None);
         }
         loop {
-            let Poll::Ready(item) = this.buffer.poll_next(cx) else {
+            let Poll::Ready(item) = this.poll_item(cx) else {
                 // Only a consumer that really waits pays for listening to its closer.
                 return this
                     .closer

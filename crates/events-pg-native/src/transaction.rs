@@ -115,12 +115,16 @@ impl TransactionalPublish for NotifyBackend {
             .map_err(|error| error.during(Op::Publish).in_backend(BACKEND))?;
         if !outgoing.is_empty() {
             let all: Vec<&Outgoing> = outgoing.iter().collect();
-            let sent = send_on(tx.driver(), &all).await;
+            let sent = send_on(tx.driver(), &all, self.publisher.spill.as_deref()).await;
             sent.map_err(|error| driver(Op::Publish, error))?;
         }
         let ids = outgoing.iter().map(|event| event.id).collect();
+        let publisher = Arc::clone(&self.publisher);
         let (meters, took) = (Arc::clone(&self.meters), begun.elapsed());
-        let wake = Wake::new(move || count(&meters, &outgoing, took));
+        let wake = Wake::new(move || {
+            count(&meters, &outgoing, took);
+            publisher.clean_spilled();
+        });
         Ok((ids, wake))
     }
 }

@@ -241,7 +241,9 @@ impl EventsConfig {
         self
     }
 
-    /// Native PostgreSQL only: the table for payloads that a notification cannot carry.
+    /// Native PostgreSQL only: the table for events that a notification cannot carry, which are
+    /// refused without it. `migrate_up` with the backend `notify` creates it, and so does opening
+    /// with `auto_migrate`; rows older than the retention are removed.
     #[must_use]
     pub fn spill_table(mut self, value: impl Into<String>) -> Self {
         self.spill_table = Some(value.into());

@@ -241,7 +241,7 @@ pub const OPTIONS: &[OptionDoc] = &[
         "spill_table",
         "*unset*",
         "PostgreSQL",
-        "Reserved for payloads that a notification cannot carry; an error with `notify` in this version.",
+        "The table for events that a notification cannot carry; without it they are refused.",
     ),
 ];
 
