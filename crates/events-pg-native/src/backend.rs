@@ -18,6 +18,7 @@ use crate::buffer::Buffer;
 use crate::config::NotifyConfig;
 use crate::error::{BACKEND, driver};
 use crate::hub::HubHandle;
+use crate::publication::Publication;
 use crate::publisher::{Outgoing, Publisher};
 use crate::spill::Fetcher;
 use crate::sql::PING;
@@ -127,11 +128,10 @@ impl Backend for NotifyBackend {
             return Pending::ready(Ok(Vec::new()));
         }
         let ids = outgoing.iter().map(|event| event.id).collect();
-        let answered = self.publisher.send(outgoing);
-        Pending::from_future(async move {
-            answer(answered, Op::Publish).await?;
-            Ok(ids)
-        })
+        let answered = self.publisher.queue(outgoing);
+        let publisher = Arc::clone(&self.publisher);
+        let hub = Arc::clone(&self.hub);
+        Pending::started(Publication::new(publisher, ids, answered, hub))
     }
 
     fn subscribe(&self, request: Subscribe) -> Pending<BoxSubscription> {
@@ -243,7 +243,7 @@ async fn answer<T>(answered: oneshot::Receiver<Result<T>>, op: Op) -> Result<T> 
         .map_err(|error| error.during(op))
 }
 
-fn closed(op: Op) -> Error {
+pub(crate) fn closed(op: Op) -> Error {
     Error::new(ErrorKind::Closed, op)
         .because("the channel was shut down, or its runtime has ended; open a new one")
         .in_backend(BACKEND)

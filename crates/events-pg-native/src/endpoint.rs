@@ -91,6 +91,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether this is a copy of the other.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
+    }
+
     /// Hosts and database, for people.
     #[must_use]
     pub fn shown(&self) -> String {

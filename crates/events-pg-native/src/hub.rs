@@ -73,6 +73,11 @@ impl HubHandle {
         (id, answered)
     }
 
+    /// Whether it has ended although nobody wanted that, as it does with its runtime.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.done.is_closed() && !self.closer.is_closed()
+    }
+
     pub(crate) fn unsubscribe(&self, channel: ChannelName, id: u64) {
         let _ = self.commands.send(Command::Unsubscribe(channel, id));
     }
@@ -206,6 +211,7 @@ impl Hub {
     /// Tells those who were live of the gap, and those who wait that they are.
     fn go_live(&mut self, session: Session) -> Session {
         self.proven = true;
+        self.publisher.sessions.prove();
         self.meter.add(Count::ListenerAcquire, 1);
         if let Some((from, error)) = self.outage.take() {
             let cause = error

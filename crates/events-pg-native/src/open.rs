@@ -15,6 +15,7 @@ use crate::hub::Hub;
 use crate::migrate;
 use crate::publisher::Publisher;
 use crate::session::Heartbeat;
+use crate::sessions::Sessions;
 use crate::spill::{Fetcher, SpillTable};
 
 /// Opens native notifications on PostgreSQL; its tasks and connections live on `runtime`.
@@ -35,6 +36,13 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
             (connector.pool(*size)?, Some(connector))
         }
     };
+    let heartbeat = Heartbeat {
+        interval: config.heartbeat_interval,
+        deadline: config.heartbeat_deadline,
+    };
+    // Where both take the same way, what is seen of one holds for the other.
+    let same = matches!(&config.publish, Publish::Endpoint(endpoint, _) if endpoint.is_same(&config.listen));
+    let sessions = Sessions::new(same.then(|| (listen.clone(), heartbeat)));
     let meters = Arc::new(Meters::new(Arc::clone(&config.telemetry), BACKEND));
     let handover = Arc::new(Handover::default());
     let publisher = Arc::new(Publisher::new(
@@ -46,6 +54,7 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
             .spill
             .as_ref()
             .map(|spill| Arc::new(SpillTable::new(spill))),
+        sessions,
     ));
     let asking = Arc::clone(&publisher);
     // On the runtime, to which the connection of the pool then belongs.
@@ -67,10 +76,6 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
         let (table, publisher) = (Arc::clone(table), Arc::clone(&publisher));
         Arc::new(Fetcher::new(table, publisher, runtime.clone()))
     });
-    let heartbeat = Heartbeat {
-        interval: config.heartbeat_interval,
-        deadline: config.heartbeat_deadline,
-    };
     let hub = Hub::start(
         listen,
         heartbeat,

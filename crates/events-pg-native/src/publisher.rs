@@ -1,16 +1,20 @@
 //! Sends events in the order in which they were published.
 //!
-//! A task that lives while there is work sends everything that waits as one statement, then what
-//! has come meanwhile. So one publisher waits for one round trip, and many share each.
+//! Whoever waits for a publish does the work: it sends everything that waits as one statement, then
+//! what has come meanwhile. So one publisher waits for one round trip and no change of task, and
+//! many share each. Work that nobody waits for is handed to a task.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
-use event_listener::Event;
+use deadpool_postgres::{ClientWrapper, Object, Pool};
 use events_core::telemetry::Count;
 use events_core::{ChannelName, Error, ErrorKind, EventId, Meters, Op, Result};
+use futures_util::FutureExt as _;
+use futures_util::future::Shared;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -20,6 +24,7 @@ use tokio_postgres::{Client, GenericClient};
 
 use crate::error::{BACKEND, driver, pool};
 use crate::handover::Handover;
+use crate::sessions::Sessions;
 use crate::spill::SpillTable;
 use crate::sql::{Hidden, NOTIFY, NOTIFY_MANY};
 
@@ -51,17 +56,20 @@ pub(crate) struct Publisher {
     meters: Arc<Meters>,
     handover: Arc<Handover>,
     pub(crate) spill: Option<Arc<SpillTable>>,
+    pub(crate) sessions: Sessions,
     queue: Mutex<Queue>,
-    /// Rung when nothing is left to send.
-    idle: Event,
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Whether a task takes care of the jobs.
-    served: bool,
+    /// Takes care of the jobs for as long as there are any.
+    service: Option<Serving>,
 }
+
+/// The service, which everybody who waits for it can drive: each of them is woken, so none depends
+/// on another to go on polling.
+pub(crate) type Serving = Shared<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 impl Publisher {
     pub(crate) fn new(
@@ -70,6 +78,7 @@ impl Publisher {
         meters: Arc<Meters>,
         handover: Arc<Handover>,
         spill: Option<Arc<SpillTable>>,
+        sessions: Sessions,
     ) -> Self {
         Self {
             pool,
@@ -77,13 +86,13 @@ impl Publisher {
             meters,
             handover,
             spill,
+            sessions,
             queue: Mutex::default(),
-            idle: Event::new(),
         }
     }
 
-    /// Queues events; what was queued is sent, whether anybody waits for the answer or not.
-    pub(crate) fn send(self: &Arc<Self>, events: Vec<Outgoing>) -> oneshot::Receiver<Result<()>> {
+    /// Queues events; they are sent when somebody drives [`Publisher::service`].
+    pub(crate) fn queue(self: &Arc<Self>, events: Vec<Outgoing>) -> oneshot::Receiver<Result<()>> {
         for event in &events {
             self.handover.sending(&event.channel, event.id, &event.text);
         }
@@ -93,28 +102,45 @@ impl Publisher {
             asked: Instant::now(),
             answer,
         };
+        self.queue.lock().jobs.push_back(job);
+        answered
+    }
+
+    /// What takes care of the jobs; `None` when there are none.
+    pub(crate) fn service(self: &Arc<Self>) -> Option<Serving> {
         let mut queue = self.queue.lock();
-        queue.jobs.push_back(job);
-        let served = std::mem::replace(&mut queue.served, true);
-        drop(queue);
-        if !served {
+        if queue.service.is_none() && !queue.jobs.is_empty() {
             let service = Service {
                 publisher: Arc::clone(self),
                 finished: false,
             };
-            self.runtime.spawn(service.run());
+            let run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(service.run());
+            queue.service = Some(run.shared());
         }
-        answered
+        queue.service.clone()
+    }
+
+    /// Has the jobs done although nobody waits for them.
+    pub(crate) fn start(self: &Arc<Self>) {
+        if let Some(service) = self.service() {
+            self.runtime.spawn(service);
+        }
+    }
+
+    /// Has something done by a task.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
+    /// Timers and connections belong to the runtime, whoever drives the service.
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
     }
 
     /// Waits until everything that was queued is sent.
-    pub(crate) async fn idle(&self) {
-        loop {
-            let idle = self.idle.listen();
-            if !self.queue.lock().served {
-                return;
-            }
-            idle.await;
+    pub(crate) async fn idle(self: &Arc<Self>) {
+        while let Some(service) = self.service() {
+            service.await;
         }
     }
 
@@ -129,7 +155,7 @@ impl Publisher {
             return;
         };
         let (table, publisher) = (Arc::clone(table), Arc::clone(self));
-        self.runtime.spawn(async move {
+        self.spawn(async move {
             match table.clean(&publisher).await {
                 Ok(rows) => tracing::debug!(rows, "spilled events were removed"),
                 Err(error) => tracing::warn!(%error, "spilled events cannot be removed"),
@@ -149,8 +175,11 @@ impl Publisher {
             }
             jobs.extend(queue.jobs.pop_front());
         }
-        queue.served = !jobs.is_empty();
-        queue.served.then_some(jobs)
+        if jobs.is_empty() {
+            queue.service = None;
+            return None;
+        }
+        Some(jobs)
     }
 
     fn answer(&self, job: Job, outcome: Result<()>) {
@@ -178,8 +207,7 @@ pub(crate) fn count(meters: &Meters, events: &[Outgoing], took: Duration) {
     }
 }
 
-/// The task. Should it end before its work, as it does with its runtime, the next job starts
-/// another, and whoever waits is told.
+/// The work. Should it end before it is done, as it does with its runtime, whoever waits is told.
 struct Service {
     publisher: Arc<Publisher>,
     finished: bool,
@@ -189,10 +217,9 @@ impl Drop for Service {
     fn drop(&mut self) {
         if !self.finished {
             let mut queue = self.publisher.queue.lock();
-            queue.served = false;
+            queue.service = None;
             queue.jobs.clear();
         }
-        self.publisher.idle.notify(usize::MAX);
     }
 }
 
@@ -227,10 +254,12 @@ impl Service {
         let connection = self.publisher.connection(Op::Publish).await?;
         let events: Vec<&Outgoing> = jobs.iter().flat_map(|job| &job.events).collect();
         let client: &Client = &connection;
+        let session = self.publisher.sessions.are_own().then_some(&*connection);
         let spill = self.publisher.spill.as_deref();
-        let sending = send_on(client, &events, spill);
+        let sending = send_on(client, session, &events, spill);
         match tokio::time::timeout(PATIENCE, sending).await {
             Ok(Ok(())) => {
+                self.publisher.sessions.sent(&self.publisher);
                 if events.iter().any(|event| event.spilled.is_some()) {
                     self.publisher.clean_spilled();
                 }
@@ -250,11 +279,10 @@ impl Service {
     }
 }
 
-/// Sends events as one statement: all of them or none.
-///
-/// Without a prepared statement: a proxy may give each transaction another server connection.
+/// Sends events as one statement: all of them or none. It is prepared where that is safe.
 pub(crate) async fn send_on(
     client: &impl GenericClient,
+    session: Option<&ClientWrapper>,
     events: &[&Outgoing],
     spill: Option<&SpillTable>,
 ) -> std::result::Result<(), tokio_postgres::Error> {
@@ -272,8 +300,7 @@ pub(crate) async fn send_on(
         let text = Hidden(&*event.text);
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&channel, Type::TEXT), (&text, Type::TEXT)];
-        client.execute_typed(NOTIFY, &parameters).await?;
-        return Ok(());
+        return run(client, session, NOTIFY, &parameters).await;
     }
     let channels: Vec<&str> = events.iter().map(|event| event.channel.as_str()).collect();
     let texts: Vec<&str> = events.iter().map(|event| &*event.text).collect();
@@ -286,12 +313,21 @@ pub(crate) async fn send_on(
         (&envelopes, Type::TEXT_ARRAY),
     ];
     match spill {
-        Some(table) if !ids.0.is_empty() => {
-            client.execute_typed(&table.notify, &parameters).await?;
-        }
-        _ => {
-            client.execute_typed(NOTIFY_MANY, &parameters[..2]).await?;
-        }
+        Some(table) if !ids.0.is_empty() => run(client, session, &table.notify, &parameters).await,
+        _ => run(client, session, NOTIFY_MANY, &parameters[..2]).await,
     }
-    Ok(())
+}
+
+async fn run(
+    client: &impl GenericClient,
+    session: Option<&ClientWrapper>,
+    sql: &str,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+) -> std::result::Result<(), tokio_postgres::Error> {
+    let Some(session) = session else {
+        return client.execute_typed(sql, parameters).await.map(drop);
+    };
+    let (values, types): (Vec<_>, Vec<_>) = parameters.iter().cloned().unzip();
+    let statement = session.prepare_typed_cached(sql, &types).await?;
+    session.execute(&statement, &values).await.map(drop)
 }

@@ -115,7 +115,7 @@ impl TransactionalPublish for NotifyBackend {
             .map_err(|error| error.during(Op::Publish).in_backend(BACKEND))?;
         if !outgoing.is_empty() {
             let all: Vec<&Outgoing> = outgoing.iter().collect();
-            let sent = send_on(tx.driver(), &all, self.publisher.spill.as_deref()).await;
+            let sent = send_on(tx.driver(), None, &all, self.publisher.spill.as_deref()).await;
             sent.map_err(|error| driver(Op::Publish, error))?;
         }
         let ids = outgoing.iter().map(|event| event.id).collect();

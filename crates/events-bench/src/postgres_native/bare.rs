@@ -10,13 +10,21 @@ use tokio_postgres::{AsyncMessage, Client, NoTls, Statement};
 
 use crate::case::Result;
 use crate::measured::Tally;
-use crate::payload::read;
+use crate::payload::{Payloads, read};
 use crate::place::CHANNEL;
 
 const NOTIFY: &str = include_str!("sql/notify.sql");
 const NOTIFY_MANY: &str = include_str!("sql/notify_many.sql");
 /// What was not received by then was lost.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the library would send for this payload, so that either side sends as many bytes.
+pub(super) fn text(payloads: &Payloads, number: usize) -> String {
+    format!(
+        r#"{{"event_id":"0193a5c07c3b7d1e8f0011223344{number:04x}","payload":{},"metadata":null,"published_at":"2026-01-01T00:00:00.000000+00:00"}}"#,
+        payloads.text(number)
+    )
+}
 
 /// A connection with the statements that send, prepared.
 pub(super) struct Sender {

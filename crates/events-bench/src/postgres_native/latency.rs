@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::bare::{Sender, receive};
+use super::bare::{Sender, receive, text};
 use super::database::Database;
 use crate::case::{Bound, Comparison, Metric, Other, Result, Rule, Setting, Subject};
 use crate::measured::{Measured, Tally};
@@ -58,8 +58,8 @@ fn bare(setting: Setting) -> Subject {
                 let receiving = tokio::spawn(async move {
                     let tally = Tally::new(events);
                     let mut times: Vec<Duration> = Vec::with_capacity(events);
-                    let take = |text: &str| {
-                        if let Some((number, sent)) = read(text) {
+                    let take = |arrived: &str| {
+                        if let Some((number, sent)) = read(arrived) {
                             times.push(since(sent));
                             tally.note(number);
                         }
@@ -73,7 +73,7 @@ fn bare(setting: Setting) -> Subject {
                 let mut due = tokio::time::Instant::now();
                 for number in 0..events {
                     tokio::time::sleep_until(due).await;
-                    sender.one(&payloads.text(number)).await?;
+                    sender.one(&text(&payloads, number)).await?;
                     due += INTERVAL;
                 }
                 receiving.await?

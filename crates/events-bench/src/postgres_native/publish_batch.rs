@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::bare::Sender;
+use super::bare::{Sender, text};
 use super::database::Counted;
 use crate::case::{Bound, Comparison, Metric, Other, Rule, Setting, Subject};
 use crate::measured::Measured;
@@ -43,7 +43,7 @@ fn bare(setting: Setting) -> Subject {
                 let begun = Instant::now();
                 for first in (0..events).step_by(BATCH) {
                     let numbers = first..first + BATCH;
-                    let batch: Vec<_> = numbers.map(|number| payloads.text(number)).collect();
+                    let batch: Vec<_> = numbers.map(|number| text(&payloads, number)).collect();
                     sender.many(&batch).await?;
                 }
                 Ok(begun.elapsed())

@@ -1,6 +1,6 @@
 //! One caller that publishes one event after the other, while a bare connection counts them.
 
-use super::bare::Sender;
+use super::bare::{Sender, text};
 use super::database::Counted;
 use crate::case::{Bound, Comparison, Metric, Other, Rule, Setting, Subject};
 use crate::measured::{Laps, Measured};
@@ -40,7 +40,7 @@ fn bare(setting: Setting) -> Subject {
                 let sender = Sender::connect(&url).await?;
                 let mut laps = Laps::start(events);
                 for number in 0..events {
-                    sender.one(&payloads.text(number)).await?;
+                    sender.one(&text(&payloads, number)).await?;
                     laps.lap();
                 }
                 Ok(laps)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use event_channels::{EventChannel, ListenOptions, blocking};
 use tokio::sync::oneshot;
 
-use super::bare::{Sender, receive};
+use super::bare::{Sender, receive, text};
 use super::database::{config, new_database};
 use crate::case::{
     Api, Bound, Comparison, Effort, Metric, OURS, Other, Result, Rule, Setting, Subject,
@@ -50,7 +50,7 @@ async fn prepared(url: &str, events: usize, payload_bytes: usize) -> Result<Send
     sender.run("BEGIN").await?;
     for first in (0..events).step_by(BATCH) {
         let numbers = first..first + BATCH;
-        let batch: Vec<_> = numbers.map(|number| payloads.text(number)).collect();
+        let batch: Vec<_> = numbers.map(|number| text(&payloads, number)).collect();
         sender.many(&batch).await?;
     }
     Ok(sender)
@@ -147,8 +147,8 @@ fn bare(setting: Setting) -> Subject {
                 let receiving = tokio::spawn(async move {
                     let tally = Tally::new(events);
                     let mut left = events;
-                    let take = |text: &str| {
-                        if let Some((number, _)) = read(text) {
+                    let take = |arrived: &str| {
+                        if let Some((number, _)) = read(arrived) {
                             tally.note(number);
                             left -= 1;
                         }
