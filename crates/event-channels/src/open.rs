@@ -8,7 +8,7 @@ use events_migrations::{Dialect, Direction, MigrationStatus};
 use tokio::runtime::Handle;
 
 use crate::EventChannel;
-#[cfg(feature = "pg-native")]
+#[cfg(any(feature = "pg-native", feature = "queue-pg"))]
 use crate::config::BackendKind;
 use crate::config::{Database, EventsConfig, resolve};
 
