@@ -5,6 +5,7 @@ mod checkpoint;
 mod clock_steps;
 mod corrupt;
 mod failpoints;
+mod foreign;
 mod full_disk;
 mod io_errors;
 mod locks;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use events_testkit::history::{Expect, Report, State};
-use events_testkit::seed;
+use events_testkit::{cycles, seed};
 
 use crate::run::{Run, finish};
 
@@ -131,13 +131,9 @@ fn g1_to_g7_on_postgres_whoever_is_killed_nothing_is_lost_and_nothing_comes_from
     }
 }
 
-fn check(run: Run, cycles: u32) {
+fn check(run: Run, usual: u32) {
     let seed = seed();
-    let cycles = if std::env::var_os("EVENTS_TEST_LONG").is_some() {
-        9_000
-    } else {
-        cycles
-    };
+    let cycles = cycles(usual, 9_000);
     let context = format!("EVENTS_TEST_SEED={seed}");
     let report = whoever_is_killed(run, cycles, &context, fastrand::Rng::with_seed(seed));
     report.assert_clean(&context);

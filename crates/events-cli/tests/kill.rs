@@ -228,11 +228,7 @@ fn drained(file: &Path) {
 fn g1_to_g7_every_printed_id_is_delivered_whoever_is_killed() {
     let seed = seed();
     let context = format!("EVENTS_TEST_SEED={seed}");
-    let cycles = if std::env::var_os("EVENTS_TEST_LONG").is_some() {
-        2_000
-    } else {
-        80
-    };
+    let cycles = events_testkit::cycles(80, 2_000);
     let mut random = fastrand::Rng::with_seed(seed);
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

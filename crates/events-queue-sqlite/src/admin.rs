@@ -10,7 +10,9 @@ use crate::bell::Ring;
 use crate::claim::ids;
 use crate::database::Database;
 use crate::error::sqlite;
-use crate::row::{DEFAULT_GROUP, collect, count, foreign_name, optional_text, text, timestamp};
+use crate::row::{
+    DEFAULT_GROUP, attempts, collect, count, foreign_name, optional_text, text, timestamp,
+};
 
 /// Counts what is stored for one channel, or for all.
 pub(crate) fn stats(db: &Database, channel: Option<&ChannelName>) -> Result<Vec<Stats>> {
@@ -63,7 +65,7 @@ fn queue_stats(db: &Database, queue_id: i64) -> Result<GroupStats> {
         .statement(&db.sql.oldest)?
         .query_row([queue_id], |row| row.get(0))
         .map_err(failed)?;
-    let age = |at| Duration::from_micros(count(db.clock.micros() - at));
+    let age = |at| Duration::from_micros(count(db.clock.micros().saturating_sub(at)));
     stats.oldest_ready_age = oldest.map(age);
     Ok(stats)
 }
@@ -80,8 +82,8 @@ pub(crate) fn dead_letters(
         let group: String = row.get(1)?;
         let id = EventId::from_bytes(row.get(0)?);
         let mut letter = DeadLetter::new(id, channel.clone(), row.get(3)?, timestamp(row.get(6)?));
-        letter.attempts = row.get(2)?;
-        letter.last_error = row.get(4)?;
+        letter.attempts = attempts(row.get(2)?);
+        letter.last_error = optional_text(row, 4)?;
         letter.created_at = timestamp(row.get(5)?);
         let metadata = optional_text(row, 7)?;
         letter.metadata = metadata.and_then(|text| serde_json::from_str(&text).ok());

@@ -70,7 +70,7 @@ impl Outlook {
             .chain(self.next_expiry)
             .min()?;
         Some(Duration::from_micros(
-            u64::try_from(next - times.now).unwrap_or_default(),
+            u64::try_from(next.saturating_sub(times.now)).unwrap_or_default(),
         ))
     }
 }

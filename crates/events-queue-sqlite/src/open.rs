@@ -7,7 +7,6 @@ use events_core::{Error, ErrorKind, Op, Result};
 use events_queue::{QueueBackend, Wakes};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::limits::Limit;
 use tokio::runtime::Handle;
 
 use crate::bell::{MakeWatch, Ringer, Watch};
@@ -116,7 +115,7 @@ pub fn look(config: &SqliteConfig) -> Result<Connection> {
         connection
             .busy_timeout(config.busy_timeout)
             .map_err(failed)?;
-        harden(&connection, config)?;
+        harden(&connection)?;
         connection
             .pragma_update(None, "query_only", true)
             .map_err(failed)?;
@@ -135,7 +134,7 @@ pub(crate) fn connect_beside(config: &SqliteConfig, patience: Duration) -> Resul
         };
         let connection = file::open_existing(path)?;
         connection.busy_timeout(patience).map_err(failed)?;
-        harden(&connection, config)?;
+        harden(&connection)?;
         Ok(connection)
     };
     connect().map_err(|error| located(config, error))
@@ -165,7 +164,7 @@ fn connect_checked(config: &SqliteConfig) -> Result<Connection> {
         since.elapsed() < patience
     };
     connection.busy_handler(Some(wait)).map_err(failed)?;
-    harden(&connection, config)?;
+    harden(&connection)?;
     if let Location::File(_) = &config.location {
         let pages: i64 = connection
             .query_row("PRAGMA page_count", [], |row| row.get(0))
@@ -192,7 +191,7 @@ fn located(config: &SqliteConfig, error: Error) -> Error {
     }
 }
 
-fn harden(connection: &Connection, config: &SqliteConfig) -> Result<()> {
+fn harden(connection: &Connection) -> Result<()> {
     for (option, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
@@ -204,12 +203,6 @@ fn harden(connection: &Connection, config: &SqliteConfig) -> Result<()> {
     ] {
         connection.set_db_config(option, on).map_err(failed)?;
     }
-    let longest = i32::try_from(config.queue.max_payload_bytes + 64 * 1024).unwrap_or(i32::MAX);
-    // Rows that a configuration with a larger limit wrote must stay readable.
-    let longest = longest.max(20 * 1024 * 1024);
-    connection
-        .set_limit(Limit::SQLITE_LIMIT_LENGTH, longest)
-        .map_err(failed)?;
     let settings = format!(
         "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA mmap_size = 0;
          PRAGMA journal_size_limit = {LIMIT_BYTES}; PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF;"

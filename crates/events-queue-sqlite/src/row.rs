@@ -18,8 +18,8 @@ pub(crate) fn claimed(
         token: HoldToken {
             queue_id,
             row: row.get(0)?,
-            priority: row.get(2)?,
-            attempts: row.get(3)?,
+            priority: priority(row.get(2)?),
+            attempts: attempts(row.get(3)?),
             fence: row.get(4)?,
             keyed: row.get(5)?,
         },
@@ -58,6 +58,16 @@ pub(crate) fn timestamp(micros: i64) -> Timestamp {
     } else {
         Timestamp::MAX
     })
+}
+
+/// A stored priority; one of a foreign writer that is beyond the range counts as its end.
+fn priority(stored: i64) -> i16 {
+    i16::try_from(stored).unwrap_or(if stored < 0 { i16::MIN } else { i16::MAX })
+}
+
+/// A stored number of attempts, with the same care.
+pub(crate) fn attempts(stored: i64) -> u32 {
+    u32::try_from(stored).unwrap_or(if stored < 0 { 0 } else { u32::MAX })
 }
 
 /// A time span in the unit that is stored.

@@ -32,7 +32,7 @@ pub use harness::{
     Harness, Outcome, attempt, fails_with, next, nothing_within, pass, recorded, run, run_durable,
 };
 pub use seed::seed;
-pub use skip::{Missing, long};
+pub use skip::{Missing, cycles, long};
 
 /// Makes one test of each case for a harness.
 #[macro_export]

@@ -50,6 +50,22 @@ pub fn long(test: &str) -> bool {
     long
 }
 
+/// How often something random is done: so many times, more with `--long`, and as many as
+/// `EVENTS_TEST_CYCLES` says if it says something.
+///
+/// # Panics
+/// When the variable is no number.
+#[must_use]
+pub fn cycles(usual: u32, long: u32) -> u32 {
+    match std::env::var("EVENTS_TEST_CYCLES") {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("EVENTS_TEST_CYCLES={text} is no number")),
+        Err(_) if std::env::var_os("EVENTS_TEST_LONG").is_some() => long,
+        Err(_) => usual,
+    }
+}
+
 /// Reports a skip where the test runner finds it.
 pub(crate) fn skipped(test: &str, reason: &str) {
     let line = format!("skipped: {test}: {reason}\n");
