@@ -56,6 +56,10 @@ impl Place for Database {
         self.url.clone()
     }
 
+    fn options(&self) -> String {
+        format!("backend = '{}'", super::WOKEN)
+    }
+
     fn config(&self, setting: &Setting) -> Result<EventsConfig> {
         let config = EventsConfig::new(&self.url)?
             .backend(BackendKind::parse(setting.backend)?)

@@ -32,8 +32,8 @@ pub(crate) struct Waiters(Mutex<HashMap<i64, Waiter>>);
 struct Waiter {
     made: Instant,
     until: Instant,
-    /// When a consumer last found nothing.
-    idle: Instant,
+    /// Since when consumers found something each time they looked.
+    busy: Option<Instant>,
     /// How often it was looked again since.
     looked: usize,
 }
@@ -56,7 +56,7 @@ impl Waiters {
         let Some(row) = rows.get_mut(&queue_id).filter(|row| now < row.until) else {
             return Waiting::Join;
         };
-        row.idle = now;
+        row.busy = None;
         if row.until.saturating_duration_since(now) < LASTS / 2 {
             return Waiting::Stay;
         }
@@ -73,7 +73,7 @@ impl Waiters {
                 let row = Waiter {
                     made: now,
                     until: asked + LASTS,
-                    idle: now,
+                    busy: None,
                     looked: 0,
                 };
                 rows.insert(queue_id, row);
@@ -84,12 +84,15 @@ impl Waiters {
     /// A consumer found something. Whether the row is to be taken back: it counts no more.
     pub(crate) fn busy(&self, queue_id: i64, now: Instant) -> bool {
         let mut rows = self.0.lock();
-        let busy = |row: &Waiter| now.saturating_duration_since(row.idle) > BUSY;
-        if rows.get(&queue_id).is_some_and(busy) {
+        let Some(row) = rows.get_mut(&queue_id) else {
+            return false;
+        };
+        let since = *row.busy.get_or_insert(now);
+        let is_busy = now.saturating_duration_since(since) > BUSY;
+        if is_busy {
             rows.remove(&queue_id);
-            return true;
         }
-        false
+        is_busy
     }
 
     /// Whether it is time to look everywhere, in case a publisher had not seen the row.
@@ -147,11 +150,13 @@ mod tests {
     fn who_is_busy_takes_it_back_and_who_has_one_event_now_and_then_does_not() {
         let (waiters, now) = joined();
         for step in 1..10 {
-            let at = now + BUSY / 2 * step;
+            let at = now + BUSY * 2 * step;
             assert!(!waiters.busy(QUEUE, at));
             assert_eq!(waiters.idle(QUEUE, at), Waiting::Known);
         }
-        let at = now + BUSY * 7;
+        let at = now + BUSY * 30;
+        assert!(!waiters.busy(QUEUE, at), "it begins to be");
+        let at = at + BUSY * 2;
         assert!(waiters.busy(QUEUE, at));
         assert!(!waiters.busy(QUEUE, at), "it is taken back once");
         assert_eq!(waiters.idle(QUEUE, at), Waiting::Join);
