@@ -6,6 +6,9 @@ mod faults;
 mod migrate;
 mod options;
 mod questions;
+mod queues;
 mod support;
 
+events_testkit::conformance!(oracle_aq, events_testkit::Harness::oracle_aq());
+events_testkit::conformance!(oracle_txeventq, events_testkit::Harness::oracle_txeventq());
 events_testkit::conformance!(oracle_table, events_testkit::Harness::oracle());

@@ -15,6 +15,7 @@ const BACKENDS: &[(&str, &str)] = &[
     ("queue-pg", "tokio-postgres"),
     ("pg-native", "tokio-postgres"),
     ("queue-oracle", "oracle"),
+    ("oracle-aq", "oracle"),
 ];
 
 /// Every database driver of the workspace: a feature brings its own and no other.

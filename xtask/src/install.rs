@@ -76,6 +76,15 @@ const TOOLS: &[Tool] = &[
         why: "it counts flushes, makes writes fail, and sees which files a process opens",
         skips: Some("tests that look at system calls or make them fail"),
     },
+    Tool {
+        name: "valgrind",
+        program: "valgrind",
+        folders: &[],
+        package: "valgrind",
+        files: &[],
+        why: "--long looks for invalid access through Oracle's C interface",
+        skips: Some("the look at memory of the tests of Oracle's queues"),
+    },
 ];
 
 /// Sees to it that the tools are there. Returns a line for each group of tests that will be

@@ -10,8 +10,12 @@ use tokio::runtime::Handle;
 use crate::EventChannel;
 #[cfg(any(feature = "pg-native", feature = "queue-pg"))]
 use crate::config::BackendKind;
+#[cfg(feature = "oracle-aq")]
+use crate::config::Fallback;
 use crate::config::{Database, EventsConfig, resolve};
 
+#[cfg(feature = "oracle-aq")]
+mod aq;
 #[cfg(feature = "pg-native")]
 mod notify;
 #[cfg(feature = "queue-oracle")]
@@ -37,7 +41,14 @@ impl EventsConfig {
             Error::new(ErrorKind::WrongContext, Op::Open)
                 .because("a channel is opened inside a tokio runtime; use blocking::EventChannel outside of one")
         })?;
-        let resolved = resolve(&self)?;
+        #[cfg_attr(
+            not(feature = "oracle-aq"),
+            expect(
+                unused_mut,
+                reason = "only Oracle's queues are found missing this late"
+            )
+        )]
+        let mut resolved = resolve(&self)?;
         let queue = self.queue_config()?;
         let backend: Arc<dyn Backend> = match self.database() {
             #[cfg(feature = "pg-native")]
@@ -51,6 +62,20 @@ impl EventsConfig {
             }
             #[cfg(not(feature = "queue-pg"))]
             Database::Postgres(_) => postgres::open(&self, &runtime).await?,
+            #[cfg(feature = "oracle-aq")]
+            Database::Oracle(server) if let Some(flavour) = aq::flavour(Some(resolved.backend)) => {
+                match aq::open(&self, server, flavour).await {
+                    Err(error)
+                        if error.kind() == ErrorKind::NotConfigured
+                            && self.fallback == Fallback::Queue =>
+                    {
+                        let reason = error.detail().unwrap_or_default().to_owned();
+                        resolved = resolved.fall_back(reason);
+                        oracle::open(&self, server, &runtime).await?
+                    }
+                    other => other?,
+                }
+            }
             #[cfg(feature = "queue-oracle")]
             Database::Oracle(server) => oracle::open(&self, server, &runtime).await?,
             _ => sqlite::open(&self, &runtime).await?,
@@ -71,7 +96,11 @@ impl EventsConfig {
             Database::Postgres(_) if self.only_notifies() => notify::up(self).await,
             Database::Postgres(_) => postgres::up(self).await,
             #[cfg(feature = "queue-oracle")]
-            Database::Oracle(server) => oracle::up(self, server).await,
+            Database::Oracle(server) => {
+                #[cfg(feature = "oracle-aq")]
+                aq::migrate(self, server, Direction::Up).await?;
+                oracle::up(self, server).await
+            }
             _ => sqlite::up(self).await,
         }
     }
@@ -86,7 +115,11 @@ impl EventsConfig {
             Database::Postgres(_) if self.only_notifies() => notify::down(self).await,
             Database::Postgres(_) => postgres::down(self).await,
             #[cfg(feature = "queue-oracle")]
-            Database::Oracle(server) => oracle::down(self, server).await,
+            Database::Oracle(server) => {
+                #[cfg(feature = "oracle-aq")]
+                aq::migrate(self, server, Direction::Down).await?;
+                oracle::down(self, server).await
+            }
             _ => sqlite::down(self).await,
         }
     }
@@ -117,7 +150,12 @@ impl EventsConfig {
             Database::Postgres(_) if self.only_notifies() => notify::dry_run(self, direction).await,
             Database::Postgres(_) => postgres::dry_run(self, direction).await,
             #[cfg(feature = "queue-oracle")]
-            Database::Oracle(server) => oracle::dry_run(self, server, direction).await,
+            Database::Oracle(server) => {
+                let tables = oracle::dry_run(self, server, direction).await?;
+                #[cfg(feature = "oracle-aq")]
+                let tables = aq::dry_run(self, server, direction).await? + &tables;
+                Ok(tables)
+            }
             _ => sqlite::dry_run(self, direction).await,
         }
     }

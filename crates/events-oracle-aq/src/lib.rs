@@ -14,6 +14,7 @@ mod context;
 mod desk;
 mod envelope;
 mod message;
+pub mod migrate;
 mod open;
 mod pause;
 mod publisher;

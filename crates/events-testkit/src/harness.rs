@@ -123,6 +123,29 @@ impl Harness {
         .on(database))
     }
 
+    /// Advanced Queuing on Oracle, in a queue of its own.
+    ///
+    /// # Errors
+    /// [`Missing`] when there is neither the stand-in nor a server.
+    pub fn oracle_aq() -> Result<Self, Missing> {
+        Self::on_oracle_queue(BackendKind::Aq)
+    }
+
+    /// A Transactional Event Queue of its own on Oracle.
+    ///
+    /// # Errors
+    /// [`Missing`] when there is neither the stand-in nor a server.
+    pub fn oracle_txeventq() -> Result<Self, Missing> {
+        Self::on_oracle_queue(BackendKind::TxEventQ)
+    }
+
+    fn on_oracle_queue(backend: BackendKind) -> Result<Self, Missing> {
+        Ok(Self {
+            backend,
+            ..Self::oracle()?
+        })
+    }
+
     fn on(self, database: oracle::Database) -> Self {
         Self {
             _oracle: Some(database),
@@ -142,6 +165,16 @@ impl Harness {
         self.backend != BackendKind::Notify
     }
 
+    /// Whether a hold is a lease that ends by itself, with operations on what is stored; Oracle's
+    /// queues hold by a transaction, and have tests of their own.
+    #[must_use]
+    pub fn leases(&self) -> bool {
+        !matches!(
+            self.backend,
+            BackendKind::Notify | BackendKind::Aq | BackendKind::TxEventQ
+        )
+    }
+
     /// A configuration for this database, with counters of its own and no long waits.
     ///
     /// # Errors
@@ -150,7 +183,7 @@ impl Harness {
         let name = format!("test_{}", event_channels::EventId::new());
         let mut config = EventsConfig::new(&*self.url)?;
         if let Some(table) = &self.table {
-            config = config.queue_table(table);
+            config = config.queue_table(table).aq_queue(table);
         }
         Ok(config
             .name(name)
@@ -211,8 +244,12 @@ where
     Fut: Future<Output = Result<Outcome>>,
 {
     run(name, harness, async |harness: Harness| {
-        if harness.durable() {
+        if harness.leases() {
             case(harness).await
+        } else if harness.durable() {
+            Ok(Outcome::Skipped(
+                "a transaction holds the event; events-oracle-aq has tests of that",
+            ))
         } else {
             Ok(Outcome::Skipped("this backend stores nothing"))
         }

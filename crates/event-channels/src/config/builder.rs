@@ -57,6 +57,7 @@ impl EventsConfig {
     #[must_use]
     pub fn poll_interval(mut self, value: Duration) -> Self {
         self.poll_interval = value;
+        self.poll_interval_asked = true;
         self
     }
 

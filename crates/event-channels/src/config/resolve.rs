@@ -19,6 +19,10 @@ pub(crate) struct Resolved {
 /// Decides by configuration, database and build alone.
 pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
     let is_postgres = matches!(config.database(), Database::Postgres(_));
+    #[cfg(feature = "queue-oracle")]
+    let is_oracle = matches!(config.database(), Database::Oracle(_));
+    #[cfg(not(feature = "queue-oracle"))]
+    let is_oracle = false;
     let wanted = config.backend.unwrap_or(if is_postgres {
         BackendKind::Notify
     } else {
@@ -31,6 +35,10 @@ pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
             Some("this build lacks the feature pg-native".to_owned())
         }
         BackendKind::NotifyQueue if is_postgres => None,
+        BackendKind::Aq | BackendKind::TxEventQ if is_oracle && cfg!(feature = "oracle-aq") => None,
+        BackendKind::Aq | BackendKind::TxEventQ if is_oracle => {
+            Some("this build lacks the feature oracle-aq".to_owned())
+        }
         _ => Some(format!(
             "{} has no such backend in this version",
             config.database().product()
@@ -53,6 +61,15 @@ pub(crate) fn resolve(config: &EventsConfig) -> Result<Resolved> {
 }
 
 impl Resolved {
+    /// The queue tables, because the database turned out not to have what was wanted.
+    #[cfg(feature = "oracle-aq")]
+    pub(crate) fn fall_back(self, reason: String) -> Self {
+        Self {
+            backend: BackendKind::PollQueue,
+            instead_of: Some((self.backend, reason)),
+        }
+    }
+
     /// Says what was decided: a fallback is one warning and one count.
     pub(crate) fn report(&self, telemetry: &Arc<Telemetry>, poll_interval: Duration) {
         telemetry.backend_resolved(self.backend.as_str(), poll_interval);

@@ -44,6 +44,8 @@ pub struct EventsConfig {
     pub(crate) lease: Duration,
     pub(crate) retention: Duration,
     pub(crate) poll_interval: Duration,
+    /// Whether it was set: then it also bounds the wait inside an Oracle queue.
+    pub(crate) poll_interval_asked: bool,
     pub(crate) max_attempts: u32,
     pub(crate) backoff: Backoff,
     pub(crate) handler_timeout: Option<Duration>,
@@ -93,6 +95,7 @@ impl EventsConfig {
             lease: Duration::from_secs(30),
             retention: Duration::from_secs(86_400),
             poll_interval: Duration::from_millis(if polls_less { 1000 } else { 500 }),
+            poll_interval_asked: false,
             max_attempts: 20,
             backoff: Backoff::default(),
             handler_timeout: None,
@@ -161,7 +164,7 @@ impl EventsConfig {
             auto_ack: self.auto_ack,
             concurrency: self.concurrency,
             prefetch: self.prefetch,
-            poll_interval: Some(self.poll_interval),
+            poll_interval: self.poll_interval_asked.then_some(self.poll_interval),
             drain_deadline: self.drain_deadline,
             portal_bridge: self.portal_bridge,
         }

@@ -123,12 +123,19 @@ fn a_commit_that_fails_is_an_error_and_the_event_comes_again() {
         return;
     };
     let backend = database.open();
-    let id = publish(&backend, "orders", 1);
     let mut events = subscribe(&backend, "orders");
-    let message = next(&mut events);
-    server.plan(Plan::at("COMMIT").kill()).unwrap();
-    assert!(settle(&backend, &message, Verdict::Ack).is_err());
-    assert_eq!(healed(&mut events).event_id, id);
+    for plan in [Plan::at("COMMIT").code(1536), Plan::at("COMMIT").kill()] {
+        let id = publish(&backend, "orders", 1);
+        let message = healed(&mut events);
+        server.plan(plan).unwrap();
+        assert!(settle(&backend, &message, Verdict::Ack).is_err());
+        let again = healed(&mut events);
+        assert_eq!(
+            again.event_id, id,
+            "it was rolled back, whatever came after"
+        );
+        ack(&backend, &again);
+    }
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod routing;
 mod sessions;
 mod settle;
 mod support;
+mod valgrind;

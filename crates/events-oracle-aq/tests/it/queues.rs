@@ -1,7 +1,8 @@
 //! Queues that fit, and queues that do not.
 
 use events_core::{Backend as _, ErrorKind, NewEvent};
-use events_migrations::{AqKind, AqQueue};
+use events_migrations::{AqKind, AqQueue, Direction};
+use events_oracle_aq::migrate;
 use serde_json::json;
 
 use crate::support::{Database, ack, next, publish, subscribe};
@@ -99,6 +100,35 @@ fn provisioning_may_run_again_and_back() {
     database.run(&other.down());
     database.run(&other.down());
     assert!(events_oracle_aq::open(database.config()).is_err());
+}
+
+#[test]
+fn the_migration_makes_what_it_shows() {
+    let database = Database::empty();
+    let mut config = database.config();
+    config.max_attempts = 7;
+    let shown = migrate::dry_run(&config, Direction::Up).unwrap();
+    for part in [
+        database.queue.as_str(),
+        "'JSON'",
+        "max_retries    => 7",
+        "START_QUEUE",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(
+        events_oracle_aq::open(config.clone()).is_err(),
+        "nothing was made"
+    );
+    migrate::up(&config).unwrap();
+    migrate::up(&config).unwrap();
+    events_oracle_aq::open(config.clone()).unwrap();
+    migrate::down(&config).unwrap();
+    migrate::down(&config).unwrap();
+    assert!(events_oracle_aq::open(config.clone()).is_err());
+    config.queue = "EVT_{channel}".to_owned();
+    let error = migrate::up(&config).unwrap_err();
+    assert!(error.to_string().contains("one by one"), "{error}");
 }
 
 #[test]

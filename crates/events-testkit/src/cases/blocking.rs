@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use event_channels::blocking::EventChannel;
-use event_channels::{ErrorKind, ListenOptions, PublishOptions, Result, RetryAfter, Settled};
+use event_channels::{
+    ErrorKind, ListenOptions, PublishOptions, Result, RetryAfter, Settled, SettlementMode,
+};
 use serde_json::json;
 
 use crate::{Harness, Outcome, fails_with, pass, recorded};
@@ -50,7 +52,7 @@ pub async fn the_same_lifecycle(harness: Harness) -> Result<Outcome> {
                 assert_eq!(channel.ack(&message)?, answer);
             }
             assert!(events.next_timeout(Duration::from_millis(100)).is_none());
-            if channel.capabilities().durable {
+            if channel.capabilities().settlement == SettlementMode::Lease {
                 assert_eq!(channel.stats("orders")?.total().acked, 5);
             }
             Ok(())
@@ -60,7 +62,7 @@ pub async fn the_same_lifecycle(harness: Harness) -> Result<Outcome> {
 
 /// 4, 7, 90 and the outcomes of D13 for blocking callers.
 pub async fn the_same_attempts_and_outcomes(harness: Harness) -> Result<Outcome> {
-    if !harness.durable() {
+    if !harness.leases() {
         return Ok(Outcome::Skipped("this backend stores nothing"));
     }
     apart(
@@ -102,11 +104,10 @@ pub async fn the_same_counters(harness: Harness) -> Result<Outcome> {
             let message = events.next().expect("the channel is open")?;
             let _ = channel.ack(&message)?;
             let values = channel.telemetry_snapshot();
-            let durable = channel.capabilities().durable;
-            let (published, acked) = if durable {
-                (".events.publish", 1.0)
-            } else {
-                (".events.publish.native", 0.0)
+            let (published, acked) = match channel.capabilities().settlement {
+                SettlementMode::Lease => (".events.publish", 1.0),
+                SettlementMode::Session => (".events.publish.native", 1.0),
+                SettlementMode::None => (".events.publish.native", 0.0),
             };
             for (name, expected) in [
                 (published, 1.0),
@@ -140,7 +141,7 @@ pub async fn a_listener_thread_shares_the_database(harness: Harness) -> Result<O
                 assert_eq!(told.recv(), Ok(n.into()));
             }
             assert!(channel.stop_listener(listener.id())?);
-            if channel.capabilities().durable {
+            if channel.capabilities().settlement == SettlementMode::Lease {
                 assert_eq!(channel.stats("orders")?.total().acked, 50);
             }
             channel.shutdown()?;

@@ -60,7 +60,7 @@ pub async fn shutdown_is_idempotent(harness: Harness) -> Result<Outcome> {
 
 /// What was claimed ahead for a stream that is still alive is given back by shutdown, uncounted.
 pub async fn shutdown_gives_back_what_was_not_handed_over(harness: Harness) -> Result<Outcome> {
-    if !harness.durable() {
+    if !harness.leases() {
         return Ok(Outcome::Skipped("this backend stores nothing"));
     }
     if !harness.several_channels() {

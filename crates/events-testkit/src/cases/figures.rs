@@ -23,11 +23,11 @@ pub async fn telemetry_counts_one_publish_and_one_ack(harness: Harness) -> Resul
     let _ = channel.ack(&message).await?;
     let everything = event_channels::telemetry_snapshot();
     for values in [channel.telemetry_snapshot(), everything] {
-        // Native backends count what they send apart, and record no verdict.
-        let (published, acked) = if harness.durable() {
-            ("publish", 1.0)
-        } else {
-            ("publish.native", 0.0)
+        // Native backends count what they send apart, and those that are transient record no verdict.
+        let (published, acked) = match (harness.leases(), harness.durable()) {
+            (true, _) => ("publish", 1.0),
+            (false, true) => ("publish.native", 1.0),
+            (false, false) => ("publish.native", 0.0),
         };
         for (event, count) in [(published, 1.0), ("ack", acked), ("deliver", 1.0)] {
             let key = format!("{name}.events.{event}");

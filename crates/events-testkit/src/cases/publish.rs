@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use event_channels::{
-    ErrorKind, EventId, FanOut, IterOptions, NewEvent, Op, PublishOptions, Result, Timestamp,
+    ErrorKind, EventId, FanOut, IterOptions, NewEvent, Op, PublishOptions, Result, SettlementMode,
+    Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ pub async fn lifecycle(harness: Harness) -> Result<Outcome> {
     assert_eq!(id.to_string().len(), 32, "71: ids are 32 characters");
     assert!(message.created_at.as_second() >= before.as_second() - 1);
     assert_eq!(channel.ack(&message).await?, recorded(can));
-    if can.durable {
+    if can.settlement == SettlementMode::Lease {
         assert!(message.lease_expires_at > Some(message.created_at));
         let stats = channel.stats("notifications").await?.total();
         assert_eq!((stats.acked, stats.ready, stats.leased), (1, 0, 0));
@@ -79,7 +80,7 @@ pub async fn batch_keeps_order_and_ids(harness: Harness) -> Result<Outcome> {
         );
     }
     nothing_within(&mut events, Duration::from_millis(150)).await;
-    if harness.durable() {
+    if harness.leases() {
         assert_eq!(channel.stats("orders").await?.total().acked, 20);
     }
     pass()
@@ -221,7 +222,7 @@ pub async fn bad_input_is_refused_with_value_and_rule(harness: Harness) -> Resul
         channel.publish_with("orders", 1, metadata).await,
         ErrorKind::InvalidInput,
     );
-    if harness.durable() {
+    if harness.leases() {
         let ready = channel.stats("orders").await?.total().ready;
         assert_eq!(ready, 0, "nothing was stored");
     }
@@ -269,7 +270,9 @@ pub async fn channels_are_separate(harness: Harness) -> Result<Outcome> {
     channel.publish("Alerts", "b").await?;
     channel.publish("alerts_", "c").await?;
     let mut events = channel.iter_events("Alerts").await?;
-    assert_eq!(next(&mut events).await.payload, "b");
+    let message = next(&mut events).await;
+    assert_eq!(message.payload, "b");
+    let _ = channel.ack(&message).await?;
     nothing_within(&mut events, Duration::from_millis(150)).await;
     pass()
 }

@@ -1,0 +1,66 @@
+//! The queue itself: made, dropped, and shown as what would be run.
+
+use events_core::{Error, Op, Result};
+use events_migrations::{AqKind, AqQueue, Direction};
+use events_oracle_session::Session;
+
+use crate::config::{AqConfig, Flavour};
+use crate::queue::QueueName;
+
+/// Makes the queue and starts it, if it is not there; Oracle's packages commit by themselves.
+///
+/// # Errors
+/// `InvalidConfig` for a template, `NotConfigured` or `Permission` without the grants, and those of
+/// the login.
+pub fn up(config: &AqConfig) -> Result<()> {
+    run(config, Direction::Up)
+}
+
+/// Drops the queue with everything in it, if it is there.
+///
+/// # Errors
+/// As [`up`].
+pub fn down(config: &AqConfig) -> Result<()> {
+    run(config, Direction::Down)
+}
+
+/// What [`up`] or [`down`] would run on this server.
+///
+/// # Errors
+/// As [`up`].
+pub fn dry_run(config: &AqConfig, direction: Direction) -> Result<String> {
+    let session = connect(config)?;
+    block(config, &session, direction)
+}
+
+fn connect(config: &AqConfig) -> Result<Session> {
+    Session::connect(&config.server, config.flavour.name(), Some(config.timeout))
+}
+
+fn run(config: &AqConfig, direction: Direction) -> Result<()> {
+    let session = connect(config)?;
+    let text = block(config, &session, direction)?;
+    // The slash is for SQL*Plus, not for the server.
+    let text = text.trim_end().trim_end_matches('/');
+    session.execute(Op::Migrate, text, &[]).map(|_| ())
+}
+
+fn block(config: &AqConfig, session: &Session, direction: Direction) -> Result<String> {
+    if QueueName::parse(&config.queue)?.is_template() {
+        return Err(Error::invalid_config(format!(
+            "aq_queue is {:?}: each channel has a queue of its own; make them one by one, with aq_queue set to the name of each",
+            config.queue
+        )));
+    }
+    let kind = match config.flavour {
+        Flavour::Aq => AqKind::Classic,
+        Flavour::TxEventQ => AqKind::TxEventQ,
+    };
+    let mut queue = AqQueue::new(kind, &config.queue)?;
+    queue.raw = !session.version().has_json();
+    queue.max_retries = config.max_attempts;
+    Ok(match direction {
+        Direction::Up => queue.up(),
+        Direction::Down => queue.down(),
+    })
+}

@@ -1,0 +1,131 @@
+//! Advanced Queuing through the umbrella: made by a migration, missing, or meant otherwise.
+
+use std::time::Duration;
+
+use event_channels::migrations::Direction;
+use event_channels::{
+    AqVisibility, BackendKind, ErrorKind, EventsConfig, Fallback, Result, SettlementMode,
+};
+use events_testkit::oracle::Database;
+
+use crate::support::{config, with_database, with_standin};
+
+fn queue(database: &Database) -> EventsConfig {
+    config(database)
+        .backend(BackendKind::Aq)
+        .aq_queue(database.table())
+}
+
+#[test]
+fn a_migration_makes_the_queue_and_the_tables_of_the_fallback() {
+    with_database(
+        "a_migration_makes_the_queue_and_the_tables_of_the_fallback",
+        async |database| {
+            let config = queue(database).auto_migrate(false);
+            let shown = config.migrate_dry_run(Direction::Up).await?;
+            for part in ["CREATE_QUEUE_TABLE", "CREATE TABLE"] {
+                assert!(shown.contains(part), "{part}: {shown}");
+            }
+            config.migrate_up().await?;
+            let channel = config.clone().open().await?;
+            assert_eq!(channel.backend_name(), "aq");
+            channel.shutdown().await?;
+            let tables = config
+                .clone()
+                .backend(BackendKind::PollQueue)
+                .open()
+                .await?;
+            assert_eq!(tables.backend_name(), "poll_queue");
+            tables.shutdown().await?;
+            config.migrate_down().await?;
+            let gone = config.fallback(Fallback::Error).open().await;
+            assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotConfigured);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn without_a_queue_the_tables_are_used_and_it_is_told() {
+    with_database(
+        "without_a_queue_the_tables_are_used_and_it_is_told",
+        async |database| {
+            config(database).migrate_up().await?;
+            let missing = queue(database).auto_migrate(false);
+            let channel = missing.clone().open().await?;
+            assert_eq!(channel.backend_name(), "poll_queue");
+            let counted = channel.telemetry_snapshot();
+            let fallback = counted
+                .iter()
+                .find(|(key, _)| key.ends_with(".events.fallback"));
+            assert_eq!(fallback.map(|(_, count)| *count), Some(1.0));
+            let id = channel.publish("orders", 1).await?;
+            let mut events = channel.iter_events("orders").await?;
+            assert_eq!(events_testkit::next(&mut events).await.event_id, id);
+            channel.shutdown().await?;
+            let strict = missing.fallback(Fallback::Error).open().await.unwrap_err();
+            assert_eq!(strict.kind(), ErrorKind::NotConfigured);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_refused_login_is_no_reason_for_the_tables() {
+    with_standin(
+        "a_refused_login_is_no_reason_for_the_tables",
+        async |database, server| {
+            config(database).migrate_up().await?;
+            server.refuse_logins(Some(1017)).unwrap();
+            let error = queue(database)
+                .auto_migrate(false)
+                .open()
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Auth);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn each_option_reaches_the_queue() {
+    with_standin("each_option_reaches_the_queue", async |database, server| {
+        let immediate = queue(database).aq_visibility(AqVisibility::Immediate);
+        let channel = immediate.open().await?;
+        assert_eq!(channel.capabilities().settlement, SettlementMode::None);
+        channel.shutdown().await?;
+        let looks = async |config: EventsConfig| -> Result<i64> {
+            let channel = config.open().await?;
+            let before = server.calls("DBMS_AQ.DEQUEUE").unwrap();
+            let mut events = channel.iter_events("orders").await?;
+            let waited = Duration::from_millis(1600);
+            events_testkit::nothing_within(&mut events, waited).await;
+            channel.shutdown().await?;
+            Ok(server.calls("DBMS_AQ.DEQUEUE").unwrap() - before)
+        };
+        let long = EventsConfig::new(database.url())?
+            .backend(BackendKind::Aq)
+            .aq_queue(database.table());
+        let waits = long.clone().aq_wait(Duration::from_secs(60));
+        assert_eq!(looks(waits).await?, 1, "one wait of a minute");
+        let capped = long.poll_interval(Duration::from_millis(900));
+        assert_eq!(looks(capped).await?, 2, "a wait of a second, and the next");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_transactional_event_queue_is_made_too() {
+    with_database(
+        "a_transactional_event_queue_is_made_too",
+        async |database| {
+            let config = queue(database).backend(BackendKind::TxEventQ);
+            let channel = config.clone().open().await?;
+            assert_eq!(channel.backend_name(), "txeventq");
+            channel.shutdown().await?;
+            config.migrate_down().await?;
+            Ok(())
+        },
+    );
+}
