@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use events_core::{
-    Capabilities, ChannelName, DeadLetter, EventId, FanOut, GroupName, Op, Pending, SettlementMode,
-    Stats, Wakes as WakeMode,
+    Capabilities, ChannelName, Closer, DeadLetter, EventId, FanOut, GroupName, Op, Pending,
+    SettlementMode, Stats, Wakes as WakeMode,
 };
 use events_queue::{
     Claim, Claimed, CleanUp, NewRow, Outcome, QueueStore, Registration, Row, StoreSettlement,
@@ -17,7 +17,7 @@ use crate::gather::Gather;
 use crate::insert::Publishing;
 use crate::register::register;
 use crate::settle::Settling;
-use crate::tasks::{Tasks, closed};
+use crate::tasks::Tasks;
 use crate::{admin, claim, clean_up};
 
 /// Longer identifiers are cut by PostgreSQL.
@@ -30,6 +30,8 @@ pub struct PostgresStore {
     tasks: Arc<Tasks>,
     publishing: Arc<Gather<Publishing>>,
     settling: Arc<Gather<Settling>>,
+    /// Closed when the store is closed to the end.
+    closed: Closer,
 }
 
 impl PostgresStore {
@@ -37,6 +39,7 @@ impl PostgresStore {
         Self {
             publishing: Gather::new(Publishing(Arc::clone(&db))),
             settling: Gather::new(Settling(Arc::clone(&db))),
+            closed: Closer::new(),
             db,
             tasks,
         }
@@ -164,26 +167,40 @@ impl QueueStore for PostgresStore {
     }
 
     fn close(&self) -> Pending<()> {
-        if !self.tasks.close() {
-            return Pending::ready(Err(closed(Op::Shutdown).in_backend(self.db.name())));
+        if self.tasks.close() {
+            let (db, tasks) = (Arc::clone(&self.db), Arc::clone(&self.tasks));
+            let done = Done(self.closed.clone());
+            self.tasks.spawn(async move {
+                // This task is one of those that run.
+                tasks.drained(1).await;
+                tasks.sweep();
+                tasks.drained(1).await;
+                if let Some(notify) = &db.notify {
+                    notify.closer.close();
+                    let all: Option<i32> = None;
+                    // A row that stays ages.
+                    let _ = db
+                        .execute(Op::Shutdown, &db.sql.leave, &[&notify.me, &all])
+                        .await;
+                }
+                db.close();
+                drop(done);
+            });
         }
-        let (db, tasks) = (Arc::clone(&self.db), Arc::clone(&self.tasks));
-        self.tasks.submit_own(Op::Shutdown, move || async move {
-            // This task is one of those that run.
-            tasks.drained(1).await;
-            tasks.sweep();
-            tasks.drained(1).await;
-            if let Some(notify) = &db.notify {
-                notify.closer.close();
-                let all: Option<i32> = None;
-                // A row that stays ages.
-                let _ = db
-                    .execute(Op::Shutdown, &db.sql.leave, &[&notify.me, &all])
-                    .await;
-            }
-            db.close();
+        let closed = self.closed.clone();
+        Pending::from_future(async move {
+            closed.closed().await;
             Ok(())
         })
+    }
+}
+
+/// Tells that the store is closed, also when its task ends with its runtime.
+struct Done(Closer);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
