@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_channels::{EventChannel, EventMessage, Events, EventsConfig, GroupStats, Result};
+use event_channels::{
+    BackendKind, EventChannel, EventMessage, Events, EventsConfig, GroupStats, Result,
+};
 use events_queue::{MemoryStore, QueueBackend, QueueConfig};
+use events_testkit::postgres::database;
 use events_testkit::{cancel_at, next};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -31,8 +34,10 @@ impl Place {
     /// What is stored for the channel `orders` once everything that was begun has ended.
     pub(super) async fn settled(&self) -> GroupStats {
         // A write is answered behind the writes before it. The first one waits for what was begun,
-        // the second for what its end may have begun: a release.
-        for _ in 0..2 {
+        // the second for what its end may have begun: a release. On PostgreSQL each statement of a
+        // claim takes its turn at the only connection.
+        let rounds = if self.what == "postgres" { 16 } else { 2 };
+        for _ in 0..rounds {
             let _ = self.channel.subscribe_group("fence", "a").await.unwrap();
         }
         self.channel.stats("orders").await.unwrap().total()
@@ -58,7 +63,27 @@ fn config(url: &str) -> EventsConfig {
 }
 
 /// One of each sort, all empty.
-pub(super) async fn places() -> [Place; 3] {
+pub(super) async fn places() -> Vec<Place> {
+    let mut places = Vec::from(local_places().await);
+    match database() {
+        Ok(database) => {
+            // With one connection, what is asked for later is answered later.
+            let on_server = config(database.url())
+                .backend(BackendKind::PollQueue)
+                .auto_migrate(true)
+                .pool_size(1);
+            places.push(Place {
+                what: "postgres",
+                channel: on_server.open().await.unwrap(),
+                folder: tempfile::tempdir().unwrap(),
+            });
+        }
+        Err(missing) => missing.skip("cancellation on PostgreSQL"),
+    }
+    places
+}
+
+async fn local_places() -> [Place; 3] {
     let folder = || tempfile::tempdir().unwrap();
     let file = folder();
     let on_file = config(&url(&file.path().join("events.db")));
