@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use event_listener::EventListener;
 use events_core::telemetry::Count;
 use events_core::{
-    Closer, Error, EventId, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe,
-    Timestamp, spans,
+    Closer, Error, EventId, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe, spans,
 };
 
 use crate::engine::{ConsumerEntry, Engine, Queue};
@@ -229,7 +228,8 @@ impl<S: QueueStore> Consumer<S> {
     /// letter, and nobody stops for it.
     fn hand_over(&self, held: Held) -> Option<EventMessage> {
         let (token, event_id) = (held.row.token, held.row.event_id);
-        let now = Timestamp::now();
+        // The host's own clock may be off; only the database's was asked when the event was stored.
+        let now = held.database_time(Instant::now());
         if held.row.expires_at.is_some_and(|at| at <= now) {
             self.queue.meter.add(Count::Expired, 1);
             self.bury(token, event_id, DeadReason::Expired, None);

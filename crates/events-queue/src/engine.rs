@@ -7,7 +7,7 @@ use std::time::Instant;
 use event_listener::Event;
 use events_core::telemetry::Meter;
 use events_core::{
-    ChannelName, Closer, Error, ErrorKind, GroupName, HoldToken, Meters, Op, Result, Timestamp,
+    ChannelName, Closer, Error, ErrorKind, GroupName, HoldToken, Meters, Op, Result,
 };
 
 use crate::alone::AloneHolds;
@@ -179,8 +179,7 @@ impl<S: QueueStore> Engine<S> {
             return;
         };
         if recorded {
-            buffer[at].until = asked + self.config.lease;
-            buffer[at].row.lease_expires_at = Timestamp::now() + self.config.lease;
+            buffer[at].renew(asked + self.config.lease);
             self.alone.extend(token, self.config.lease);
         } else {
             buffer.remove(at);

@@ -13,9 +13,21 @@ const BATCH: usize = 500;
 /// Between two batches others get their turn.
 const BREATH: Duration = Duration::from_millis(5);
 
+/// The longest time between two batches when nothing more is waiting.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether retention has passed. Without retention events are deleted by
+/// their ack, and only what expired unclaimed and old keys are left for this.
+fn interval(retention: Duration) -> Duration {
+    if retention.is_zero() {
+        return LONGEST;
+    }
+    (retention / 10).clamp(Duration::from_millis(100), LONGEST)
+}
+
 /// Cleans up until the engine is closed or gone.
 pub(crate) async fn run<S: QueueStore>(engine: Weak<Engine<S>>, retention: Duration) {
-    let interval = (retention / 10).clamp(Duration::from_millis(100), Duration::from_secs(60));
+    let interval = interval(retention);
     let mut wait = interval;
     loop {
         tokio::time::sleep(wait).await;
@@ -35,5 +47,17 @@ pub(crate) async fn run<S: QueueStore>(engine: Weak<Engine<S>>, retention: Durat
                 interval
             }
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_retention_it_rests() {
+        let seconds = [0, 1, 60, 86_400].map(Duration::from_secs).map(interval);
+        let expected = [60_000, 100, 6_000, 60_000].map(Duration::from_millis);
+        assert_eq!(seconds, expected);
     }
 }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use events_core::Timestamp;
+
 use crate::{MAX_PREFETCH, Row};
 
 /// A batch that is handled within this time was too small, one that takes longer too large.
@@ -15,6 +17,33 @@ pub(crate) struct Held {
     pub(crate) row: Row,
     /// When the lease ends, by this process's steady clock; never later than in the database.
     pub(crate) until: Instant,
+}
+
+impl Held {
+    /// The lease ends then; by the database's clock it is put off by as much.
+    pub(crate) fn renew(&mut self, until: Instant) {
+        self.row.lease_expires_at = moved(self.row.lease_expires_at, self.until, until);
+        self.until = until;
+    }
+
+    /// What the database's clock shows at a moment; it may show a little less, by as long as the
+    /// claim was under way.
+    pub(crate) fn database_time(&self, at: Instant) -> Timestamp {
+        moved(self.row.lease_expires_at, self.until, at)
+    }
+}
+
+/// A time by the database's clock, moved as far as it is from one moment to another.
+fn moved(time: Timestamp, from: Instant, to: Instant) -> Timestamp {
+    let (later, earlier) = (
+        to.saturating_duration_since(from),
+        from.saturating_duration_since(to),
+    );
+    if later.is_zero() {
+        time.checked_sub(earlier).unwrap_or(Timestamp::MIN)
+    } else {
+        time.checked_add(later).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// The claimed events of one consumer, shared with the renewal of their leases.

@@ -24,7 +24,8 @@ pub(crate) struct SettledMemory {
 
 #[derive(Debug, Default)]
 struct Inner {
-    verdicts: HashMap<Key, Settled>,
+    verdicts: HashMap<Key, (Settled, Instant)>,
+    /// Oldest first; what was forgotten still stands here.
     order: VecDeque<(Instant, Key)>,
 }
 
@@ -47,12 +48,19 @@ impl SettledMemory {
                 break;
             }
             inner.order.pop_front();
-            inner.verdicts.remove(&oldest);
+            // What was noted again after it was forgotten has a later place.
+            if inner
+                .verdicts
+                .get(&oldest)
+                .is_some_and(|noted| noted.1 == at)
+            {
+                inner.verdicts.remove(&oldest);
+            }
         }
         match inner.verdicts.entry(token) {
-            Entry::Occupied(first) => Some(*first.get()),
+            Entry::Occupied(first) => Some(first.get().0),
             Entry::Vacant(entry) => {
-                entry.insert(verdict);
+                entry.insert((verdict, now));
                 inner.order.push_back((now, token));
                 None
             }
@@ -61,7 +69,7 @@ impl SettledMemory {
 
     /// The verdict that was sent for this token.
     pub(crate) fn recall(&self, token: &Key) -> Option<Settled> {
-        self.lock().verdicts.get(token).copied()
+        self.lock().verdicts.get(token).map(|noted| noted.0)
     }
 
     /// The verdict was not recorded.
@@ -100,6 +108,25 @@ mod tests {
         );
         assert_eq!(memory.recall(&token(1)), Some(Settled::AlreadyAcked));
         assert_eq!(memory.recall(&token(2)), None);
+    }
+
+    /// A verdict is noted, forgotten because it was not recorded, and noted again; meanwhile others
+    /// fill the memory. Its first place in the order must not take the second with it.
+    #[test]
+    fn what_is_noted_again_is_kept_as_long_as_anything() {
+        let memory = SettledMemory::new(Duration::from_secs(1));
+        memory.note(token(0), Settled::AlreadyNacked);
+        memory.forget(&token(0));
+        std::thread::sleep(Duration::from_millis(2)); // the clock has moved on
+        memory.note(token(0), Settled::AlreadyAcked);
+        let others = i64::try_from(CAPACITY).unwrap() - 1;
+        for row in 1..=others {
+            memory.note(token(row), Settled::AlreadyAcked);
+        }
+        assert_eq!(memory.recall(&token(0)), Some(Settled::AlreadyAcked));
+        assert!(memory.lock().order.len() <= CAPACITY);
+        memory.note(token(others + 1), Settled::AlreadyAcked);
+        assert_eq!(memory.recall(&token(0)), None, "now it is the oldest");
     }
 
     #[test]
