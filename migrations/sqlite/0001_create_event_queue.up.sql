@@ -42,7 +42,7 @@ CREATE INDEX idx_sqlspec_event_queue_claim ON sqlspec_event_queue (queue_id, pri
 CREATE INDEX idx_sqlspec_event_queue_delayed ON sqlspec_event_queue (queue_id, available_at) WHERE status = 11;
 CREATE INDEX idx_sqlspec_event_queue_suspect ON sqlspec_event_queue (queue_id, priority DESC, id) WHERE status = 12;
 CREATE INDEX idx_sqlspec_event_queue_leased ON sqlspec_event_queue (queue_id, lease_expires_at) WHERE status = 13;
-CREATE INDEX idx_sqlspec_event_queue_acked ON sqlspec_event_queue (acked_at, queue_id) WHERE status = 14;
+CREATE INDEX idx_sqlspec_event_queue_acked ON sqlspec_event_queue (queue_id, acked_at) WHERE status = 14;
 CREATE INDEX idx_sqlspec_event_queue_expiry ON sqlspec_event_queue (queue_id, expires_at) WHERE expires_at IS NOT NULL AND status < 13;
 
 -- Events that were given up: reason is max_attempts, rejected, expired or undecodable.

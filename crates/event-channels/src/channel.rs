@@ -94,7 +94,9 @@ impl EventChannel {
     ///
     /// # Errors
     /// `InvalidInput` for a bad channel name or a payload that is no JSON or too large; otherwise
-    /// those of the database.
+    /// those of the database. After `Unavailable` it is unknown whether the event is stored; with an
+    /// [`event_id`](PublishOptions::event_id) of your own it can be published again and is stored
+    /// once.
     pub fn publish<C>(
         &self,
         channel: C,

@@ -3,14 +3,19 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use events_core::{Op, Result};
+use events_core::{ErrorKind, Op, Result};
 use events_queue::{Claim, Claimed, DeadReason, LEASE_ENDED};
-use rusqlite::params;
+use rusqlite::{ToSql, params};
 
 use crate::bury::bury;
 use crate::database::Database;
 use crate::error::sqlite;
 use crate::row::{claimed, collect, micros};
+
+/// What is noted of an event that cannot be claimed.
+const FOREIGN: &str = "another program stored it with a count that cannot be raised";
+/// Events that expired may stand before those that a claim takes.
+const FORGIVEN: usize = 500;
 
 /// What a queue holds that a claim may have to act on.
 pub(crate) struct Outlook {
@@ -124,39 +129,80 @@ fn take(
         turn(db, claim, times, found)?;
         outlook = Outlook::of(db, claim.queue_id)?;
     }
-    let now = times.now;
+    let (now, dead) = (times.now, found.dead);
     let until = now.saturating_add(micros(claim.lease));
     found.alone = match (outlook.suspect_priority, outlook.ready_priority) {
         (Some(suspect), Some(ready)) => suspect >= ready,
         (suspect, _) => suspect.is_some(),
     };
-    found.rows = if found.alone && !claim.suspects {
-        Vec::new()
-    } else if found.alone {
-        let mut statement = db.statement(&db.sql.claim_alone)?;
-        let rows = statement.query_map([claim.queue_id, until, now], |row| {
-            claimed(row, claim.queue_id, until)
-        });
-        collect(rows)?
-    } else if outlook.ready_priority.is_some() {
+    if found.alone && claim.suspects {
+        let values = params![claim.queue_id, until, now];
+        lease(db, &db.sql.claim_alone, values, claim, times, found)?;
+    } else if !found.alone && outlook.ready_priority.is_some() {
         // Ready events that a suspect one stands before are left for a later claim.
         let least = outlook
             .suspect_priority
             .map_or(i64::MIN, |suspect| suspect + 1);
-        let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-        let mut statement = db.statement(&db.sql.claim)?;
-        let rows = statement.query_map([claim.queue_id, until, least, limit, now], |row| {
-            claimed(row, claim.queue_id, until)
-        });
-        collect(rows)?
-    } else {
-        Vec::new()
-    };
+        let values = params![claim.queue_id, until, least, as_i64(claim.limit), now];
+        lease(db, &db.sql.claim, values, claim, times, found)?;
+    }
     found
         .rows
         .sort_by_key(|row| (Reverse(row.token.priority), row.token.row));
     found.next_due = outlook.next_due(times);
+    // What was in the way is gone; what stands behind it need not wait for the next look.
+    if found.rows.is_empty() && found.dead > dead {
+        found.next_due = Some(Duration::ZERO);
+    }
     Ok(())
+}
+
+/// Leases what a claim statement chooses. An event that another program wrote and that cannot be
+/// claimed becomes a dead letter, so that it holds nobody up.
+fn lease(
+    db: &Database,
+    sql: &str,
+    values: &[&dyn ToSql],
+    claim: &Claim,
+    times: &Times,
+    found: &mut Claimed,
+) -> Result<()> {
+    let until = times.now.saturating_add(micros(claim.lease));
+    let run = || {
+        let mut statement = db.statement(sql)?;
+        let rows = statement.query_map(values, |row| claimed(row, claim.queue_id, until));
+        rows.and_then(Iterator::collect).map_err(failed)
+    };
+    found.rows = match run() {
+        // SQLite undid the statement: a number cannot be raised.
+        Err(error) if error.kind() == ErrorKind::Backend => {
+            let candidates = params![claim.queue_id, as_i64(claim.limit.saturating_add(FORGIVEN))];
+            let foreign = ids(db, &db.sql.foreign, candidates)?;
+            if foreign.is_empty() {
+                return Err(error);
+            }
+            for id in foreign {
+                bury_foreign(db, id, times, found)?;
+            }
+            run()?
+        }
+        rows => rows?,
+    };
+    Ok(())
+}
+
+fn bury_foreign(db: &Database, id: i64, times: &Times, found: &mut Claimed) -> Result<()> {
+    tracing::warn!(
+        row = id,
+        "an event that another program stored cannot be claimed, and becomes a dead letter"
+    );
+    bury(db, id, DeadReason::Undecodable, Some(FOREIGN), times.now)?;
+    found.dead += 1;
+    Ok(())
+}
+
+fn as_i64(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Moves what is due: delayed events, ended leases, expired events. A bounded number each.

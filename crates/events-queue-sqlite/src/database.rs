@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use events_core::telemetry::StatementTimes;
 use events_core::{Error, ErrorKind, Op, Result};
@@ -16,12 +16,15 @@ use crate::error::{BACKEND, sqlite};
 use crate::failpoint::failpoint;
 use crate::identity::Identity;
 use crate::job::{Job, Kind};
-use crate::log::LogGauge;
+use crate::log::{Checkpoint, LogGauge};
 use crate::sql::Statements;
 use crate::writer::Shared;
 
 /// More than there are statements, so that none is compiled twice.
 const STATEMENTS: usize = 64;
+
+/// How long others may use the log that has to begin anew, before it is tried again.
+const WAIT_FOR_LOG: Duration = Duration::from_secs(1);
 
 /// The connection and what statements need beside it.
 pub(crate) struct Database {
@@ -34,6 +37,9 @@ pub(crate) struct Database {
     origin: Option<Origin>,
     /// An I/O error has made the state of the connection unknown.
     reopen_wanted: bool,
+    /// A flush may have failed, so the log may hold frames that a loss of power would take, and
+    /// with them every frame behind them.
+    log_in_doubt: bool,
     synchronous: Option<&'static str>,
     write_wanted: bool,
     /// None for a database in memory, which has no log.
@@ -83,6 +89,7 @@ impl Database {
             times: StatementTimes::new(BACKEND),
             origin,
             reopen_wanted: false,
+            log_in_doubt: false,
             synchronous: None,
             write_wanted: false,
             log,
@@ -118,6 +125,11 @@ impl Database {
         Ok(())
     }
 
+    /// Which file it is; `None` in memory.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.origin.as_ref().map(|origin| &origin.identity)
+    }
+
     pub(crate) fn ringer(&self) -> &Ringer {
         &self.ringer
     }
@@ -150,6 +162,7 @@ impl Database {
             batch.into_iter().partition(|job| job.kind() == Kind::Read);
         for mut job in reads {
             let answer = job.run(self);
+            self.note_doubt(answer.as_ref().err());
             job.finish(answer, writer);
         }
         if writes.iter().all(|job| job.kind() == Kind::Claim) {
@@ -168,7 +181,10 @@ impl Database {
             self.write_wanted = false;
             match job.run(self) {
                 Ok(()) if self.write_wanted => wanted.push(job),
-                answer => job.finish(answer, writer),
+                answer => {
+                    self.note_doubt(answer.as_ref().err());
+                    job.finish(answer, writer);
+                }
             }
         }
         wanted
@@ -179,6 +195,7 @@ impl Database {
     fn commit_all(&mut self, mut jobs: Vec<Box<dyn Job>>, writer: &Arc<Shared>) {
         self.rings.clear();
         if let Err(error) = self.begin(&jobs) {
+            self.note_doubt(Some(&error));
             return fail(jobs, &self.explain(error), writer);
         }
         let mut failed = None;
@@ -262,7 +279,13 @@ impl Database {
             self.reopen_wanted = true;
         }
         // After a failed flush the page cache may not be what the file holds.
-        self.reopen_wanted |= cause.kind() == ErrorKind::Unavailable;
+        self.note_doubt(Some(cause));
+        self.log_in_doubt |= cause.kind() == ErrorKind::Unavailable;
+    }
+
+    /// After an I/O error the file is opened again before anything else is done.
+    fn note_doubt(&mut self, error: Option<&Error>) {
+        self.reopen_wanted |= error.is_some_and(|error| error.kind() == ErrorKind::Unavailable);
     }
 
     /// Whether the path leads to the file that is open.
@@ -293,6 +316,10 @@ impl Database {
             file.identity.check_now()?;
             self.connection = prepare(connection, self.log.as_ref())?;
             self.synchronous = None;
+            if self.log_in_doubt {
+                begin_log_anew(&self.connection)?;
+                self.log_in_doubt = false;
+            }
         }
         self.reopen_wanted = false;
         Ok(())
@@ -311,6 +338,26 @@ fn prepare(mut connection: Connection, log: Option<&Arc<LogGauge>>) -> Result<Co
         connection.wal_hook(Some(committed)).map_err(failed)?;
     }
     Ok(connection)
+}
+
+/// Copies the whole log, and makes the next commit the first of it. SQLite reads a log up to the
+/// first frame that is not whole: what is committed behind a frame that a failed flush did not
+/// bring to the disk would be lost with it.
+fn begin_log_anew(connection: &Connection) -> Result<()> {
+    let until = Instant::now() + WAIT_FOR_LOG;
+    loop {
+        let found = Checkpoint::run(connection, "PRAGMA wal_checkpoint(RESTART)")?;
+        if found.is_some_and(|found| !found.blocked && found.left() == 0) {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            return Err(Error::new(ErrorKind::Unavailable, Op::Admin).in_backend(BACKEND).because(
+                "after a failed flush the write-ahead log has to begin anew, and a program reads from it on and on; end that one",
+            ));
+        }
+        // Another connection copies it, or reads from it.
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn failed(error: rusqlite::Error) -> Error {
@@ -339,5 +386,55 @@ impl fmt::Debug for Database {
         f.debug_struct("Database")
             .field("table", &self.config.table)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SqliteConfig;
+    use crate::bell::Watch;
+    use crate::open::{connect, connect_beside, database};
+
+    /// An I/O error of any statement has the file opened again, and only one that may have been a
+    /// flush has the log begin anew.
+    #[test]
+    fn after_a_failed_flush_nothing_is_committed_behind_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SqliteConfig {
+            busy_timeout: Duration::from_millis(10),
+            ..SqliteConfig::file(folder.path().join("app.db"))
+        };
+        let mut db = database(connect(&config).unwrap(), &config, Watch::new).unwrap();
+        let beside = connect_beside(&config, Duration::ZERO).unwrap();
+        let pages = || {
+            let found = Checkpoint::run(&beside, "PRAGMA wal_checkpoint(NOOP)").unwrap();
+            found.map_or(0, |found| found.pages)
+        };
+        let commit = |db: &Database, n: i64| {
+            let sql = format!("CREATE TABLE t{n} (a)");
+            db.connection.execute_batch(&sql).unwrap();
+            pages()
+        };
+        assert!(commit(&db, 1) > 0);
+        let io_error = || Error::new(ErrorKind::Unavailable, Op::Admin);
+        db.note_doubt(Some(&io_error()));
+        db.heal().unwrap();
+        let before = pages();
+        assert!(commit(&db, 2) > before, "a read that failed loses no frame");
+
+        db.roll_back(&io_error());
+        let reader = connect_beside(&config, Duration::ZERO).unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM t1")
+            .unwrap();
+        for _ in 0..2 {
+            let refused = db.heal().unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+        }
+        reader.execute_batch("COMMIT").unwrap();
+        db.heal().unwrap();
+        let anew = commit(&db, 3);
+        assert!(anew <= 4, "{anew} pages");
     }
 }

@@ -18,7 +18,7 @@ use crate::error::BACKEND;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The file that was opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Identity {
     path: PathBuf,
     number: (u64, u64),

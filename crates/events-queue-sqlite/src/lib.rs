@@ -18,6 +18,7 @@
 //! ```
 
 mod admin;
+mod aside;
 mod bell;
 mod bury;
 mod claim;
@@ -42,7 +43,10 @@ mod row;
 mod settle;
 mod sql;
 mod status;
+mod steps;
 mod store;
+#[cfg(test)]
+mod store_tests;
 mod ticket;
 mod transaction;
 mod upkeep;

@@ -44,10 +44,10 @@ pub(crate) fn open_with(
         migrate::check(&connection, &table)?;
     }
     let database = database(connection, &config, make_watch)?;
-    let ringer = database.ringer().clone();
+    let (ringer, identity) = (database.ringer().clone(), database.identity().cloned());
     let writer = Writer::start(database, &config)?;
     QueueBackend::start(
-        SqliteStore::new(writer, ringer, &config),
+        SqliteStore::new(writer, ringer, &config, identity),
         config.queue,
         runtime,
     )

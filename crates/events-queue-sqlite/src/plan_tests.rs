@@ -95,7 +95,10 @@ fn check_plans(connection: &Connection, sql: &Statements) {
         (
             "purge_acked",
             &sql.purge_acked,
-            &["idx_sqlspec_event_queue_acked (acked_at<?)", by_row],
+            &[
+                "idx_sqlspec_event_queue_acked (queue_id=? AND acked_at<?)",
+                by_row,
+            ],
         ),
         (
             "purge_expired",

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 
 use events_core::Op;
 
-use crate::job::Job;
+use crate::job::{Job, Kind};
 
 /// The most jobs of one transaction, so that no caller waits for too many others.
 const MAX_BATCH: usize = 512;
 /// The most bytes of events in one transaction, beyond its first job.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// So many publishes wait even if their callers stop waiting.
+/// So many publishes, and as many other jobs, wait even if their callers stop waiting.
 pub(crate) const MAX_ADMITTED: usize = 8192;
 /// So many bytes of events wait even if their callers stop waiting.
 pub(crate) const MAX_ADMITTED_BYTES: usize = 16 * 1024 * 1024;
@@ -43,14 +43,14 @@ impl JobQueue {
     /// Appends a job; answers whether there was room for it. Beyond that it is kept for as long as
     /// its caller waits.
     pub(crate) fn push(&mut self, job: Box<dyn Job>) -> bool {
-        if job.op() != Op::Publish {
-            self.others.push(job);
-            return true;
-        }
-        let room = self.publishes.jobs.len() < MAX_ADMITTED
-            && self.publishes.bytes + job.bytes() <= MAX_ADMITTED_BYTES;
-        let room = room || self.publishes.jobs.is_empty();
-        self.publishes.push(job);
+        let line = match job.op() {
+            Op::Publish => &mut self.publishes,
+            _ => &mut self.others,
+        };
+        let room = line.jobs.len() < MAX_ADMITTED && line.bytes + job.bytes() <= MAX_ADMITTED_BYTES;
+        // Nobody would ask again for what is given back.
+        let room = room || line.jobs.is_empty() || job.kind() == Kind::Release;
+        line.push(job);
         room
     }
 
@@ -142,11 +142,20 @@ impl Line {
 mod tests {
     use super::*;
     use crate::database::Database;
-    use crate::job::{Kind, Terms, Work};
+    use crate::job::{Terms, Work};
     use crate::ticket::Slot;
 
     fn job(op: Op, bytes: usize) -> Box<dyn Job> {
         let terms = Terms::new(Kind::Settle, op).bytes(bytes);
+        Box::new(Work::new(
+            &terms,
+            |_: &mut Database| Ok(()),
+            Slot::new(None),
+        ))
+    }
+
+    fn release() -> Box<dyn Job> {
+        let terms = Terms::new(Kind::Release, Op::Claim);
         Box::new(Work::new(
             &terms,
             |_: &mut Database| Ok(()),
@@ -213,10 +222,11 @@ mod tests {
             assert!(queue.push(job(Op::Publish, 1)), "{n}");
         }
         assert!(!queue.push(job(Op::Publish, 1)));
-        assert!(
-            queue.push(job(Op::Ack, 0)),
-            "what ends work is always let in"
-        );
+        for n in 0..MAX_ADMITTED {
+            assert!(queue.push(job(Op::Ack, 0)), "{n}");
+        }
+        assert!(!queue.push(job(Op::Ack, 0)));
+        assert!(queue.push(release()), "nobody would ask for it again");
     }
 
     #[test]

@@ -41,7 +41,8 @@ fn settle_one(db: &mut Database, settlement: &StoreSettlement, now: i64) -> Resu
                     event_id.as_bytes(),
                     waiting,
                     available_at,
-                    error
+                    error,
+                    token.queue_id
                 ])
                 .map_err(|e| sqlite(Op::Nack, e))?;
             retried == 1
@@ -111,10 +112,19 @@ fn fenced(
     } = settlement;
     let mut statement = db.statement(sql)?;
     let changed = match value {
-        Some(value) => {
-            statement.execute(params![token.row, token.fence, event_id.as_bytes(), value])
-        }
-        None => statement.execute(params![token.row, token.fence, event_id.as_bytes()]),
+        Some(value) => statement.execute(params![
+            token.row,
+            token.fence,
+            event_id.as_bytes(),
+            value,
+            token.queue_id
+        ]),
+        None => statement.execute(params![
+            token.row,
+            token.fence,
+            event_id.as_bytes(),
+            token.queue_id
+        ]),
     };
     changed.map(|rows| rows == 1).map_err(|e| sqlite(op, e))
 }
@@ -126,7 +136,7 @@ fn status(db: &Database, settlement: &StoreSettlement) -> Result<Option<i64>> {
     } = settlement;
     db.statement(&db.sql.inspect)?
         .query_row(
-            params![token.row, token.fence, event_id.as_bytes()],
+            params![token.row, token.fence, event_id.as_bytes(), token.queue_id],
             |row| row.get(0),
         )
         .optional()

@@ -13,12 +13,16 @@ use events_queue::{
 
 use rusqlite::Connection;
 
+use crate::admin::DeadWork;
+use crate::aside::Aside;
 use crate::bell::Ringer;
 use crate::database::{Database, Session};
 use crate::error::{BACKEND, sqlite};
+use crate::identity::Identity;
 use crate::job::{Kind, Terms};
 use crate::register::register;
 use crate::sql::Statements;
+use crate::steps::Steps;
 use crate::writer::{Shared, Writer};
 use crate::{SqliteConfig, admin, claim, clean_up, insert, settle};
 
@@ -30,15 +34,23 @@ pub struct SqliteStore {
     /// For connections of callers; the writer has its own.
     sql: Statements,
     clock: Clock,
+    /// None for a database in memory, which has one connection.
+    aside: Option<Aside>,
 }
 
 impl SqliteStore {
-    pub(crate) fn new(writer: Writer, ringer: Ringer, config: &SqliteConfig) -> Self {
+    pub(crate) fn new(
+        writer: Writer,
+        ringer: Ringer,
+        config: &SqliteConfig,
+        identity: Option<Identity>,
+    ) -> Self {
         Self {
             writer,
             ringer,
             sql: Statements::in_main(&config.queue.table),
             clock: config.clock.clone(),
+            aside: identity.map(|identity| Aside::new(config, identity)),
         }
     }
 
@@ -54,6 +66,30 @@ impl SqliteStore {
             sql: &self.sql,
             clock: &self.clock,
         }
+    }
+}
+
+impl SqliteStore {
+    /// Does something with dead letters: with those of some events at once, with all of a channel
+    /// in short transactions.
+    fn with_dead(
+        &self,
+        channel: ChannelName,
+        ids: Option<Vec<EventId>>,
+        work: DeadWork,
+    ) -> Pending<u64> {
+        if let Some(ids) = ids {
+            let run = move |db: &mut _| admin::with_events(db, &channel, &ids, work);
+            return self
+                .writer
+                .submit(Terms::new(Kind::Publish, Op::Admin), run);
+        }
+        let writer = Arc::clone(self.writer.shared());
+        Steps::pending(move |from| {
+            let channel = channel.clone();
+            let terms = Terms::new(Kind::Publish, Op::Admin);
+            writer.submit(terms, move |db| admin::with_all(db, &channel, work, from))
+        })
     }
 }
 
@@ -128,10 +164,23 @@ impl QueueStore for SqliteStore {
     }
 
     fn stats(&self, channel: Option<ChannelName>) -> Pending<Vec<Stats>> {
-        self.writer
-            .submit(Terms::new(Kind::Read, Op::Admin), move |db| {
-                admin::stats(db, channel.as_ref())
-            })
+        match &self.aside {
+            Some(aside) => {
+                let (sql, clock) = (self.sql.clone(), self.clock.clone());
+                aside.read(self.writer.shared(), Op::Admin, move |connection| {
+                    let session = Session {
+                        connection,
+                        sql: &sql,
+                        clock: &clock,
+                    };
+                    admin::stats(session, channel.as_ref())
+                })
+            }
+            None => {
+                let run = move |db: &mut Database| admin::stats(db.session(), channel.as_ref());
+                self.writer.submit(Terms::new(Kind::Read, Op::Admin), run)
+            }
+        }
     }
 
     fn dead_letters(&self, channel: ChannelName, limit: usize) -> Pending<Vec<DeadLetter>> {
@@ -140,15 +189,11 @@ impl QueueStore for SqliteStore {
     }
 
     fn requeue(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
-        let run = move |db: &mut _| admin::requeue(db, &channel, ids.as_deref());
-        self.writer
-            .submit(Terms::new(Kind::Publish, Op::Admin), run)
+        self.with_dead(channel, ids, admin::requeue)
     }
 
     fn purge_dead(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64> {
-        let run = move |db: &mut _| admin::purge_dead(db, &channel, ids.as_deref());
-        self.writer
-            .submit(Terms::new(Kind::Publish, Op::Admin), run)
+        self.with_dead(channel, ids, admin::purge_dead)
     }
 
     fn ping(&self) -> Pending<String> {

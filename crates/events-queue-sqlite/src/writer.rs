@@ -74,7 +74,6 @@ impl Writer {
         Ok(Self(shared))
     }
 
-    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
     }

@@ -155,10 +155,11 @@ impl<'c> Raw<'c> {
             ..
         } = held;
         let changed = if retention.is_zero() {
-            self.ack_delete.execute(params![row, fence, event_id])?
+            self.ack_delete
+                .execute(params![row, fence, event_id, self.queue_id])?
         } else {
             self.ack_keep
-                .execute(params![row, fence, event_id, now_micros()])?
+                .execute(params![row, fence, event_id, now_micros(), self.queue_id])?
         };
         if changed == 1 {
             Ok(())

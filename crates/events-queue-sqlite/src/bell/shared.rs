@@ -165,6 +165,11 @@ impl Seat {
             if let Some(watcher) = self.shared.watcher.lock().take() {
                 watcher.stop();
             }
+            // Whoever took a seat at a new one meanwhile has lost its lock with our file.
+            let successor = BELLS.lock().get(&self.shared.path).cloned();
+            if let Some(successor) = successor {
+                successor.announce_again();
+            }
         }
     }
 }
@@ -268,7 +273,23 @@ impl Shared {
         opened.file = None;
         let file = Arc::new(BellFile::open(&self.path, &self.database)?);
         opened.file = Some(Arc::clone(&file));
+        drop(opened);
+        if !force {
+            // Whoever only publishes has nobody else who would find out.
+            self.note(&self.self_test(&file));
+        }
         Ok(file)
+    }
+
+    /// Tells other processes again that this one listens, if it does.
+    fn announce_again(&self) {
+        let listens = self.watcher.lock().is_some();
+        let file = self.file.read().file.clone();
+        if let Some(file) = file.filter(|_| listens)
+            && let Err(error) = file.announce()
+        {
+            tracing::debug!(%error, "the bell is announced again in a second");
+        }
     }
 
     /// Opens it anew the next time.
@@ -296,6 +317,7 @@ impl Shared {
         for slot in rung {
             if let Err(error) = file.ring(slot, self.next_value()) {
                 self.note(&Err(error));
+                self.forget_file();
                 return;
             }
         }
