@@ -73,6 +73,7 @@ impl<S: QueueStore> ConsumerStream<S> {
         loop {
             match self.poll_work(cx) {
                 Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) if self.ends_by(&error) => {}
                 Poll::Ready(Err(error)) => return self.report(error),
                 Poll::Ready(Ok(())) => {}
             }
@@ -139,7 +140,9 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
             return Next::Ended;
         }
         loop {
-            if let Err(error) = self.finish_claim() {
+            if let Err(error) = self.finish_claim()
+                && !self.ends_by(&error)
+            {
                 self.note_end(&error);
                 return Next::Event(Err(error));
             }
@@ -176,6 +179,11 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
 }
 
 impl<S: QueueStore> ConsumerStream<S> {
+    /// Whether an error says only that the channel was shut down, which is the end and no failure.
+    fn ends_by(&self, error: &events_core::Error) -> bool {
+        error.kind() == events_core::ErrorKind::Closed && self.consumer.closer.is_closed()
+    }
+
     /// An error that ends the stream gives back what was not handed over.
     fn note_end(&mut self, error: &events_core::Error) {
         if !error.stream_continues() {
