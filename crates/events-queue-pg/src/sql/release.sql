@@ -2,7 +2,7 @@
 -- are found by key, then visited by ctid; the fence is checked again for a row that changes meanwhile.
 WITH held AS (
     UPDATE sqlspec_event_queue AS e
-       SET state = hold.state, attempts = e.attempts - 1, lease_expires_at = NULL
+       SET state = hold.state, attempts = greatest(e.attempts - 1, 0), lease_expires_at = NULL
       FROM
        (SELECT held.ctid, hold.fence, hold.nr, hold.state
           FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::uuid[], $6::smallint[]) WITH ORDINALITY

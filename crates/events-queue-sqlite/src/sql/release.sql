@@ -1,3 +1,3 @@
 -- Fenced: only the holding that was given this token, also after its lease ended unclaimed.
-UPDATE sqlspec_event_queue SET status = ?4, attempts = attempts - 1
+UPDATE sqlspec_event_queue SET status = ?4, attempts = max(attempts - 1, 0)
  WHERE id = ?1 AND lease_token = ?2 AND event_id = ?3 AND queue_id = ?5 AND status IN (12, 13)

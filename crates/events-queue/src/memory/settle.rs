@@ -60,7 +60,8 @@ impl Tables {
                 } else {
                     State::Ready
                 };
-                row.token.attempts -= 1;
+                // A suspect that is given back twice stands where a lease has ended.
+                row.token.attempts = row.token.attempts.saturating_sub(1);
             }
         }
         Outcome::Recorded
