@@ -14,8 +14,9 @@ const CONFLICTS: usize = 5;
 
 /// Work that waits for a session.
 pub(crate) trait Job: Send {
-    /// Does it and leaves the answer.
-    fn run(self: Box<Self>, session: &Session);
+    /// Does it and leaves the answer; false when the session must not be used again.
+    #[must_use]
+    fn run(self: Box<Self>, session: &Session) -> bool;
 
     /// Leaves this answer: no session can be had.
     fn refuse(self: Box<Self>, error: Error);
@@ -33,18 +34,19 @@ where
     T: Send + 'static,
     F: FnMut(&Session) -> Result<T> + Send + 'static,
 {
-    fn run(mut self: Box<Self>, session: &Session) {
+    fn run(mut self: Box<Self>, session: &Session) -> bool {
         let Some(mut work) = self.work.take() else {
-            return;
+            return true;
         };
-        let answer = catch_unwind(AssertUnwindSafe(|| attempt(session, self.op, &mut work)));
-        let answer = answer.unwrap_or_else(|_| {
-            let _ = session.rollback(self.op);
-            Err(Error::new(ErrorKind::Backend, self.op)
-                .because("a bug in this library: the work on the session panicked"))
+        let tried = catch_unwind(AssertUnwindSafe(|| attempt(session, self.op, &mut work)));
+        let (answer, clean) = tried.unwrap_or_else(|_| {
+            let bug = Error::new(ErrorKind::Backend, self.op)
+                .because("a bug in this library: the work on the session panicked");
+            (Err(bug), false)
         });
         self.slot
             .finish(answer.map_err(|error| error.during(self.op)));
+        clean
     }
 
     fn refuse(mut self: Box<Self>, error: Error) {
@@ -63,22 +65,24 @@ impl<T, F> Drop for Work<T, F> {
 }
 
 /// Runs the work, and again while another session stands in its way. What it left uncommitted when
-/// it failed is rolled back.
+/// it failed is rolled back; the second answer is whether the session may be used again.
 fn attempt<T>(
     session: &Session,
     op: Op,
     work: &mut impl FnMut(&Session) -> Result<T>,
-) -> Result<T> {
+) -> (Result<T>, bool) {
     let mut conflicts = 0;
     loop {
         let error = match work(session) {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => return (Ok(answer), true),
             Err(error) => error,
         };
-        // A session that is gone was rolled back by the server.
-        let _ = session.rollback(op);
-        if error.kind() != ErrorKind::Busy || conflicts == CONFLICTS {
-            return Err(error);
+        // What is not rolled back would be committed by the next work on this session.
+        let undone = session.rollback(op).is_ok();
+        if !undone || error.kind() != ErrorKind::Busy || conflicts == CONFLICTS {
+            // A session that was killed may look well to the client until it is used.
+            let gone = error.kind() == ErrorKind::Unavailable;
+            return (Err(error), undone && !gone);
         }
         conflicts += 1;
     }

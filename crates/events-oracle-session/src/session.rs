@@ -1,7 +1,7 @@
 //! One session: statements with named binds, transactions, and ending a call from outside.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use events_core::{Error, Op, Result};
 use oracle::sql_type::ToSql;
@@ -9,6 +9,11 @@ use oracle::{Connection, Row};
 
 use crate::error::{class_of, oracle_error};
 use crate::{Class, Server, ServerVersion, Value};
+
+/// How often, and for how long, a session that ends tries to undo its transaction.
+const LAST_ROLLBACKS: usize = 5;
+const LAST_ROLLBACK_PAUSE: Duration = Duration::from_millis(100);
+const LAST_ROLLBACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Rows of one round trip where all of a result is wanted.
 const FETCH: u32 = 100;
@@ -227,6 +232,29 @@ impl Session {
         self.connection
             .rollback()
             .map_err(|error| oracle_error(op, self.backend, error))
+    }
+}
+
+impl Drop for Session {
+    /// Undoes the transaction. The driver tries that once and logs off whatever came of it, and a
+    /// log-off commits: a session that cannot be rolled back is rather left to the server.
+    fn drop(&mut self) {
+        let started = Instant::now();
+        for tried in 1.. {
+            let Err(error) = self.connection.rollback() else {
+                return;
+            };
+            // The server has rolled back a session that is gone.
+            if class_of(&error).0 == Class::Disconnected {
+                return;
+            }
+            if tried == LAST_ROLLBACKS || started.elapsed() > LAST_ROLLBACK_LIMIT {
+                tracing::error!(%error, "a session cannot be rolled back and is kept open until the process ends");
+                std::mem::forget(Arc::clone(&self.connection));
+                return;
+            }
+            std::thread::sleep(LAST_ROLLBACK_PAUSE);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 struct State {
     jobs: VecDeque<Box<dyn Job>>,
     /// A session that is ready before the first thread is.
-    first: Option<Session>,
+    first: Option<(Session, Instant)>,
     threads: usize,
     /// Threads that take no more jobs and are closing their sessions.
     ending: usize,
@@ -60,7 +60,7 @@ impl Workers {
             size: size.max(1),
             backend,
             state: Mutex::new(State {
-                first: Some(first),
+                first: Some((first, Instant::now())),
                 ..State::default()
             }),
             changed: Condvar::new(),
@@ -143,6 +143,7 @@ impl Workers {
         state.closed = true;
         state.closers.push(Arc::clone(&slot));
         let alone = state.threads == 0;
+        state.threads += usize::from(alone);
         drop(state);
         if alone {
             self.0.begin_thread();
@@ -199,6 +200,7 @@ impl Shared {
         }
         state.jobs.push_back(job);
         let wanted = state.idle < state.jobs.len() && state.threads < self.size;
+        state.threads += usize::from(wanted);
         drop(state);
         self.changed.notify_one();
         if wanted {
@@ -206,8 +208,8 @@ impl Shared {
         }
     }
 
+    /// Begins a thread that is counted already.
     fn begin_thread(self: &Arc<Self>) {
-        self.state.lock().threads += 1;
         let shared = Arc::clone(self);
         let begun = std::thread::Builder::new()
             .name("event-channels-oracle".to_owned())
@@ -233,8 +235,10 @@ impl Shared {
 
     /// The life of a thread.
     fn work(self: Arc<Self>) {
-        let mut session: Option<Session> = self.state.lock().first.take();
-        let mut used = Instant::now();
+        let (mut session, mut used) = match self.state.lock().first.take() {
+            Some((session, made)) => (Some(session), made),
+            None => (None, Instant::now()),
+        };
         while let Some(job) = self.next_job() {
             if used.elapsed() > STALE {
                 session = session.filter(Session::is_alive);
@@ -248,15 +252,7 @@ impl Shared {
                     }
                 }
             }
-            if let Some(usable) = &session {
-                job.run(usable);
-            }
-            session = session.filter(|session| {
-                matches!(
-                    session.connection().status(),
-                    Ok(oracle::ConnStatus::Normal)
-                )
-            });
+            session = session.filter(|session| job.run(session) && is_normal(session));
             used = Instant::now();
         }
         // Closed before anybody is told that the sessions are.
@@ -311,6 +307,14 @@ impl Shared {
             closers.iter().for_each(|closer| closer.finish(Ok(())));
         }
     }
+}
+
+/// Whether the client knows of nothing that ended the session.
+fn is_normal(session: &Session) -> bool {
+    matches!(
+        session.connection().status(),
+        Ok(oracle::ConnStatus::Normal)
+    )
 }
 
 impl fmt::Debug for Workers {

@@ -7,6 +7,7 @@ mod killed;
 mod options;
 mod questions;
 mod queues;
+mod rollback;
 mod routing;
 mod sessions;
 mod settle;
