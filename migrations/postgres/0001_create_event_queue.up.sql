@@ -134,6 +134,8 @@ CREATE FUNCTION sqlspec_event_queue_publish(
     event_id   uuid     DEFAULT NULL
 ) RETURNS uuid
 LANGUAGE plpgsql
+-- A trigger may run it under another search_path than the one that finds these tables.
+SET search_path FROM CURRENT
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -155,6 +157,11 @@ BEGIN
      WHERE NOT EXISTS (SELECT FROM sqlspec_event_queue_queue AS q WHERE q.channel = $1)
         ON CONFLICT (channel, consumer_group) DO NOTHING;
     IF $7 IS NOT NULL THEN
+        -- A repeat locks nothing: the verdicts of its event would wait for this transaction.
+        IF EXISTS (SELECT FROM sqlspec_event_queue_key AS k
+                    WHERE k.event_id = $7 AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())) THEN
+            RETURN $7;
+        END IF;
         INSERT INTO sqlspec_event_queue_key AS k (event_id, pending)
         SELECT $7, count(*) FROM sqlspec_event_queue_queue AS q WHERE q.channel = $1
             ON CONFLICT (event_id) DO UPDATE SET pending = excluded.pending, expires_at = NULL

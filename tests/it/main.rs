@@ -8,6 +8,7 @@ mod options;
 mod postgres_crash;
 mod postgres_example;
 mod postgres_faults;
+mod postgres_idle;
 mod postgres_load;
 mod postgres_roles;
 mod postgres_wakes;

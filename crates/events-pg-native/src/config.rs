@@ -8,9 +8,8 @@ use deadpool_postgres::Pool;
 use events_core::telemetry::Telemetry;
 use events_core::{Error, Overflow, Result};
 
+use crate::session::Heartbeat;
 use crate::{Endpoint, Spill};
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// Settings of native notifications on PostgreSQL.
 #[derive(Debug, Clone)]
@@ -72,20 +71,18 @@ impl NotifyConfig {
         }
     }
 
+    /// How the connection that listens is watched.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            interval: self.heartbeat_interval,
+            deadline: self.heartbeat_deadline,
+        }
+    }
+
     /// Refuses values that cannot work.
     pub(crate) fn check(&self) -> Result<()> {
-        let too_small = |time: Duration| time < Duration::from_millis(10) || time > DAY;
-        let refused = if too_small(self.heartbeat_interval) {
-            format!(
-                "heartbeat_interval must be between 10 ms and a day, not {:?}",
-                self.heartbeat_interval
-            )
-        } else if too_small(self.heartbeat_deadline) {
-            format!(
-                "heartbeat_deadline must be between 10 ms and a day, not {:?}",
-                self.heartbeat_deadline
-            )
-        } else if self.queue_capacity == 0 {
+        self.heartbeat().check()?;
+        let refused = if self.queue_capacity == 0 {
             "listener_queue_capacity must be a positive whole number, not 0".to_owned()
         } else if matches!(self.publish, Publish::Endpoint(_, 0)) {
             "pool_size must be at least 1, not 0".to_owned()

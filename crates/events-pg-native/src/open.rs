@@ -14,7 +14,6 @@ use crate::handover::Handover;
 use crate::hub::Hub;
 use crate::migrate;
 use crate::publisher::Publisher;
-use crate::session::Heartbeat;
 use crate::sessions::Sessions;
 use crate::spill::{Fetcher, SpillTable};
 
@@ -36,10 +35,7 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
             (connector.pool(*size)?, Some(connector))
         }
     };
-    let heartbeat = Heartbeat {
-        interval: config.heartbeat_interval,
-        deadline: config.heartbeat_deadline,
-    };
+    let heartbeat = config.heartbeat();
     // Where both take the same way, what is seen of one holds for the other.
     let same = matches!(&config.publish, Publish::Endpoint(endpoint, _) if endpoint.is_same(&config.listen));
     let sessions = Sessions::new(same.then(|| (listen.clone(), heartbeat)));

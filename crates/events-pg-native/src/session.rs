@@ -20,6 +20,8 @@ use crate::connector::{Connector, Messages};
 use crate::error::{BACKEND, driver};
 use crate::sql::{LISTENING, SESSION};
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// How often a session proves that it lives, and how long the proof may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Heartbeat {
@@ -27,6 +29,26 @@ pub struct Heartbeat {
     pub interval: Duration,
     /// Without an answer for this long it is lost.
     pub deadline: Duration,
+}
+
+impl Heartbeat {
+    /// Refuses times that cannot work.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for a time below 10 ms or above a day.
+    pub fn check(&self) -> Result<()> {
+        for (name, time) in [
+            ("heartbeat_interval", self.interval),
+            ("heartbeat_deadline", self.deadline),
+        ] {
+            if time < Duration::from_millis(10) || time > DAY {
+                return Err(Error::invalid_config(format!(
+                    "{name} must be between 10 ms and a day, not {time:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What happened on a session.

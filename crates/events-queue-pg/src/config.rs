@@ -48,9 +48,35 @@ impl PostgresConfig {
     /// Refuses values that cannot work.
     pub(crate) fn check(&self) -> Result<()> {
         self.queue.check()?;
+        if let Some(heartbeat) = &self.notify {
+            heartbeat.check()?;
+        }
         if self.pool_size == 0 || matches!(self.publish, Some(Publish::Endpoint(_, 0))) {
             return Err(Error::invalid_config("pool_size must be at least 1, not 0"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_that_cannot_work_is_refused() {
+        let endpoint = Endpoint::parse("postgres://localhost/events").unwrap();
+        let check = |interval, deadline| {
+            let mut config = PostgresConfig::new(endpoint.clone());
+            config.notify = Some(Heartbeat { interval, deadline });
+            config.check()
+        };
+        let good = Duration::from_secs(5);
+        assert!(check(good, good).is_ok());
+        for bad in [Duration::ZERO, Duration::MAX] {
+            let error = check(bad, good).unwrap_err().to_string();
+            assert!(error.contains("heartbeat_interval"), "{error}");
+            let error = check(good, bad).unwrap_err().to_string();
+            assert!(error.contains("heartbeat_deadline"), "{error}");
+        }
     }
 }

@@ -249,7 +249,7 @@ impl State {
         let levels = self.levels.iter_mut();
         for (_, level) in levels.filter(|(known, _)| rank.is_none_or(|rank| rank == **known)) {
             if level.after >= id {
-                level.after = id - 1;
+                level.after = id.saturating_sub(1);
                 self.rewinds += 1;
             }
         }
@@ -302,8 +302,12 @@ impl State {
     /// Takes in what a claim brought.
     pub(crate) fn claimed(&mut self, plan: &Plan, limit: usize, places: &[Place], seen: Snapshot) {
         let settled = self.horizon.note(seen);
+        // A claim that got all it wanted did not read behind the last of it.
+        let last = places.iter().max().filter(|_| places.len() >= limit);
         for place in &plan.back {
-            self.back.remove(place);
+            if last.is_none_or(|last| place <= last) {
+                self.back.remove(place);
+            }
         }
         let moved_back = self.rewinds != plan.rewinds;
         for (rank, id) in places {
@@ -454,6 +458,15 @@ mod tests {
             2,
             "15 was read and is not claimable any more"
         );
+    }
+
+    #[test]
+    fn what_came_back_and_was_not_reached_is_read_by_the_next_claim() {
+        let mut state = State::default();
+        claim(&mut state, 2, &[(-5, 10), (0, 20)]);
+        state.came_back((0, 15));
+        claim(&mut state, 1, &[(-5, 11)]);
+        assert!(pieces(&state, 10).contains(&(0, 14, 0, 15)));
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub(crate) fn hint(text: &str) -> Option<(i64, Option<i64>)> {
     let (queue_id, lowest) = text.split_once(':')?;
     let lowest = match lowest {
         "" => None,
-        id => Some(id.parse().ok()?),
+        id => Some(id.parse().ok().filter(|id| *id > 0)?),
     };
     Some((queue_id.parse().ok()?, lowest))
 }
@@ -82,7 +82,7 @@ mod tests {
     fn hints_are_read_and_what_is_none_is_not() {
         assert_eq!(hint("7:123"), Some((7, Some(123))));
         assert_eq!(hint("7:"), Some((7, None)));
-        for foreign in ["", "7", "7:x", "x:1", "?a"] {
+        for foreign in ["", "7", "7:x", "x:1", "?a", "7:0", "7:-9223372036854775808"] {
             assert_eq!(hint(foreign), None, "{foreign}");
         }
     }

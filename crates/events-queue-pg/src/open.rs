@@ -22,22 +22,28 @@ use crate::{PostgresConfig, PostgresStore, migrate};
 /// too old, `SchemaMissing` or `SchemaNewer`, each with the way out.
 pub async fn open(config: PostgresConfig, runtime: &Handle) -> Result<QueueBackend<PostgresStore>> {
     config.check()?;
+    let name = match config.notify {
+        Some(_) => "notify_queue",
+        None => BACKEND,
+    };
+    let answer = start(config, runtime, name).await;
+    answer.map_err(|error| error.in_backend(name))
+}
+
+async fn start(
+    config: PostgresConfig,
+    runtime: &Handle,
+    name: &'static str,
+) -> Result<QueueBackend<PostgresStore>> {
     let table = config.queue.table.clone();
     let connector = Connector::new(config.endpoint.clone()).await?;
-    let mut client = named(connector.client(Op::Open).await)?;
+    let mut client = connector.client(Op::Open).await?;
     if config.auto_migrate {
         migrate::up(&mut client, &table).await?;
     } else {
         migrate::check(&client, &table).await?;
     }
-    let tasks = Tasks::new(
-        if config.notify.is_some() {
-            "notify_queue"
-        } else {
-            BACKEND
-        },
-        runtime.clone(),
-    );
+    let tasks = Tasks::new(name, runtime.clone());
     let notify = match config.notify {
         Some(_) => {
             let channel = wake_channel(&client, &table).await?;
@@ -101,9 +107,6 @@ async fn wake_channel(client: &Client, table: &TableName) -> Result<ChannelName>
 /// As [`open`], except for the schema.
 pub async fn connect(config: &PostgresConfig) -> Result<Client> {
     let connector = Connector::new(config.endpoint.clone()).await?;
-    named(connector.client(Op::Open).await)
-}
-
-fn named<T>(answer: Result<T>) -> Result<T> {
-    answer.map_err(|error| error.in_backend(BACKEND))
+    let client = connector.client(Op::Open).await;
+    client.map_err(|error| error.in_backend(BACKEND))
 }

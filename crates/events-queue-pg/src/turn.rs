@@ -74,12 +74,14 @@ pub(crate) async fn turn(
         return Ok(());
     };
     let mut outlook = Outlook::read(db, claim.queue_id).await?;
+    let mut buried = 0;
     if outlook.anything_due() {
         if outlook.is_due(outlook.delayed) {
             promote(db, frontier, claim.queue_id).await?;
         }
         if outlook.is_due(outlook.expiry) {
-            found.expired += bury_expired(db, Some(claim.queue_id), BATCH).await?;
+            buried = bury_expired(db, Some(claim.queue_id), BATCH).await?;
+            found.expired += buried;
         }
         outlook = Outlook::read(db, claim.queue_id).await?;
     }
@@ -95,7 +97,12 @@ pub(crate) async fn turn(
         .min();
     // A walk that is not over goes on after a pause, so that it takes a part of the time only.
     let go_on = (!walked).then_some(BUDGET * 4);
-    let due = [outlook.delayed, outlook.expiry, lease_end, go_on];
+    let due = [
+        outlook.delayed,
+        outlook.next_expiry(buried),
+        lease_end,
+        go_on,
+    ];
     state.turned(due.into_iter().flatten().min());
     Ok(())
 }
@@ -132,6 +139,13 @@ impl Outlook {
 
     fn is_due(&self, time: Option<Duration>) -> bool {
         !self.paused && time.is_some_and(|time| time.is_zero())
+    }
+
+    /// When to look for expired events again. One that is held stays until its lease ends, which
+    /// is known by itself, so only what a full batch has left over is looked for at once.
+    fn next_expiry(&self, buried: usize) -> Option<Duration> {
+        let more = i64::try_from(buried).is_ok_and(|buried| buried >= BATCH);
+        self.expiry.filter(|time| !time.is_zero() || more)
     }
 
     fn anything_due(&self) -> bool {

@@ -45,11 +45,11 @@ impl Ear {
     /// Listens until the store is closed.
     pub(crate) async fn run(self) {
         let closer = self.notify.closer.clone();
+        let _silent = Silent(&self.notify);
         tokio::select! {
             () = closer.closed() => {}
             () = self.listen() => {}
         }
-        self.notify.set_proven(false);
     }
 
     async fn listen(&self) {
@@ -148,7 +148,10 @@ impl Ear {
 
     /// What is sent arrives. What was sent before that may not have.
     fn believe(&self) {
-        if !self.notify.set_proven(true) {
+        if !self.notify.is_proven() {
+            // A claim that was under way may have made a row when nobody listened.
+            self.notify.waiters.clear();
+            self.notify.set_proven(true);
             tracing::info!("consumers are woken by notifications");
             self.look_everywhere();
         }
@@ -184,6 +187,15 @@ impl Ear {
             }
         }
         self.db.wakes.ring_queue(queue_id, 1);
+    }
+}
+
+/// However the task ends, nobody relies on it afterwards.
+struct Silent<'a>(&'a Notify);
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        self.0.set_proven(false);
     }
 }
 

@@ -108,12 +108,18 @@ impl Waiters {
         std::mem::replace(&mut row.looked, passed) < passed
     }
 
-    /// How long until it is; `None` when publishers have seen the row or look after their commit.
+    /// How long until it is, or until the row must be made to last longer, if that is sooner: a
+    /// consumer that sleeps past the end of its row is told of nothing.
     pub(crate) fn next_look(&self, queue_id: i64, now: Instant) -> Option<Duration> {
         let rows = self.0.lock();
         let row = rows.get(&queue_id)?;
-        let after = AGAIN.get(row.looked)?;
-        Some((row.made + *after).saturating_duration_since(now))
+        let fresh = row.until.saturating_duration_since(now + LASTS / 3);
+        let again = AGAIN.get(row.looked);
+        Some(again.map_or(fresh, |after| {
+            (row.made + *after)
+                .saturating_duration_since(now)
+                .min(fresh)
+        }))
     }
 
     /// The rows are gone, or worth nothing.
@@ -167,14 +173,19 @@ mod tests {
         let (waiters, now) = joined();
         let mut looks = Vec::new();
         let mut at = now;
-        while let Some(wait) = waiters.next_look(QUEUE, at) {
+        for _ in AGAIN {
+            let wait = waiters.next_look(QUEUE, at).unwrap();
             assert!(!waiters.must_look(QUEUE, at) || wait.is_zero());
             at += wait + Duration::from_micros(1);
             assert!(waiters.must_look(QUEUE, at));
             assert!(!waiters.must_look(QUEUE, at), "one consumer does it");
             looks.push(at - now);
         }
-        assert_eq!(looks.len(), AGAIN.len());
+        let wait = waiters.next_look(QUEUE, at).unwrap();
+        assert_eq!(waiters.idle(QUEUE, at), Waiting::Known);
+        at += wait;
+        assert_eq!(waiters.idle(QUEUE, at), Waiting::Stay, "while it counts");
+        assert!(!waiters.must_look(QUEUE, at));
         assert!(
             looks
                 .iter()

@@ -1,4 +1,5 @@
--- Fenced: only the holding that was given this token, also after its lease ended unclaimed. Rows
+-- Fenced: only the holding that was given this token, also after its lease ended unclaimed; one that
+-- was released since is nobody's. Rows
 -- are found by key, then visited by ctid; the fence is checked again for a row that changes meanwhile.
 WITH held AS (
     UPDATE sqlspec_event_queue AS e
@@ -11,9 +12,9 @@ WITH held AS (
                SELECT c.ctid
                  FROM sqlspec_event_queue AS c
                 WHERE c.queue_id = hold.queue_id AND c.priority = hold.priority AND c.id = hold.id
-                  AND c.lease_token = hold.fence AND c.event_id = hold.event_id AND c.state IN (1, 2)
+                  AND c.lease_token = hold.fence AND c.event_id = hold.event_id AND c.state = 1
                 LIMIT 1) AS held) AS hold
-     WHERE e.ctid = hold.ctid AND e.lease_token = hold.fence AND e.state IN (1, 2)
+     WHERE e.ctid = hold.ctid AND e.lease_token = hold.fence AND e.state = 1
     RETURNING hold.nr
 )
 SELECT held.nr, (SELECT CASE WHEN $7 THEN set_config('synchronous_commit', 'off', true) END) FROM held

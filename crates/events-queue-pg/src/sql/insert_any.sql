@@ -19,6 +19,10 @@ WITH event AS (
     SELECT event.event_id, (SELECT count(*) FROM queue WHERE queue.channel = event.channel)
       FROM event
      WHERE event.keyed
+       -- A repeat locks nothing: the verdicts of its event would wait for this transaction.
+       AND NOT EXISTS (SELECT FROM sqlspec_event_queue_key AS live
+                        WHERE live.event_id = event.event_id
+                          AND (live.expires_at IS NULL OR live.expires_at > statement_timestamp()))
      ORDER BY event.event_id
         ON CONFLICT (event_id) DO UPDATE SET pending = excluded.pending, expires_at = NULL
      WHERE k.expires_at <= statement_timestamp()
