@@ -245,11 +245,12 @@ impl Error {
         self.0.kind.is_retryable()
     }
 
-    /// Whether the stream that yielded this error goes on: true for gaps, lag and whatever is
-    /// worth a retry.
+    /// Whether the stream that yielded this error goes on: true for gaps, lag, an event that has to
+    /// be settled first, and whatever is worth a retry.
     #[must_use]
     pub fn stream_continues(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Gap | ErrorKind::Lagged) || self.is_retryable()
+        let goes_on = [ErrorKind::Gap, ErrorKind::Lagged, ErrorKind::Unsettled];
+        goes_on.contains(&self.0.kind) || self.is_retryable()
     }
 
     /// The interruption, when the kind is [`ErrorKind::Gap`].
@@ -353,6 +354,7 @@ mod tests {
         assert!(gap.stream_continues() && gap.as_gap().is_some());
         assert_eq!(Error::lagged(3).as_lagged(), Some(3));
         assert!(Error::lagged(3).stream_continues());
+        assert!(Error::new(ErrorKind::Unsettled, Op::Claim).stream_continues());
         assert!(!Error::new(ErrorKind::Closed, Op::Receive).stream_continues());
     }
 }

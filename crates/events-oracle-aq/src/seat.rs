@@ -176,7 +176,10 @@ impl Seat<'_> {
             hold.order()
         });
         let Some(Order { verdict, answer }) = order else {
-            // Shut down: the end of the session rolls back.
+            // Shut down: given back, since the rollback at the end of the session counts as an attempt.
+            if let Err(error) = self.record(&session, in_hand, Verdict::Release) {
+                tracing::warn!(%error, "an event that was held could not be given back, so the attempt counts");
+            }
             desk.settled();
             return Ok(true);
         };

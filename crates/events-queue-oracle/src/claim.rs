@@ -56,11 +56,12 @@ impl Outlook {
         self.turning_points().any(|at| at <= self.now)
     }
 
-    /// How long until something becomes claimable by itself.
+    /// How long until something becomes claimable by itself. What is due and was not moved is
+    /// locked by another session, and is looked at again with the next poll.
     fn next_due(&self) -> Option<Duration> {
-        let left = |at: Timestamp| Duration::try_from(at.duration_since(self.now));
         self.turning_points()
-            .map(|at| left(at).unwrap_or_default())
+            .filter_map(|at| Duration::try_from(at.duration_since(self.now)).ok())
+            .filter(|left| !left.is_zero())
             .min()
     }
 }
@@ -68,15 +69,15 @@ impl Outlook {
 /// Takes up to `limit` events under a lease.
 pub(crate) fn claim(turn: &mut Turn<'_>, claim: &Claim) -> Result<Claimed> {
     let mut found = Claimed::default();
-    take(turn, claim, &mut found)?;
+    take(turn, claim, true, &mut found)?;
     if found.alone && found.rows.is_empty() && claim.suspects {
         // Another session has the suspect, so what stands behind it may be taken.
-        take(turn, claim, &mut found)?;
+        take(turn, claim, false, &mut found)?;
     }
     Ok(found)
 }
 
-fn take(turn: &mut Turn<'_>, claim: &Claim, found: &mut Claimed) -> Result<()> {
+fn take(turn: &mut Turn<'_>, claim: &Claim, heed_suspect: bool, found: &mut Claimed) -> Result<()> {
     let mut outlook = Outlook::of(turn, claim.queue_id)?;
     if outlook.paused {
         found.next_due = None;
@@ -86,6 +87,7 @@ fn take(turn: &mut Turn<'_>, claim: &Claim, found: &mut Claimed) -> Result<()> {
         move_due(turn, claim, outlook.now, found)?;
         outlook = Outlook::of(turn, claim.queue_id)?;
     }
+    outlook.suspect = outlook.suspect.filter(|_| heed_suspect);
     found.alone = match (outlook.suspect, outlook.ready) {
         (Some(suspect), Some(ready)) => suspect <= ready,
         (suspect, _) => suspect.is_some(),
