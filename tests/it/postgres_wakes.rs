@@ -1,7 +1,7 @@
 //! Wake-ups of `notify_queue`.
 //!
-//! Consumers here poll once a minute, and nobody waits that long for an event: a lost wake-up
-//! fails the test. Publisher and consumer are two channel objects, which share nothing but the
+//! Consumers here poll once a minute, and nobody waits that long for an event. The looks that follow
+//! the beginning of a wait, up to 4 s later, can stand in for a wake-up in some of them. Publisher and consumer are two channel objects, which share nothing but the
 //! database, as two processes do.
 
 use std::io::Write as _;
