@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use events_core::{Error, Op, Result};
 use oracle::sql_type::ToSql;
 use oracle::{Connection, Row};
+use parking_lot::Mutex;
 
 use crate::error::{class_of, oracle_error};
 use crate::{Class, Server, ServerVersion, Value};
@@ -18,16 +19,21 @@ const LAST_ROLLBACK_LIMIT: Duration = Duration::from_secs(5);
 /// Rows of one round trip where all of a result is wanted.
 const FETCH: u32 = 100;
 
-/// A session on the server. Its calls block.
+/// A session on the server. Its calls block; when it is dropped it is logged off.
 pub struct Session {
     connection: Arc<Connection>,
+    breakable: Breakable,
     version: ServerVersion,
     backend: &'static str,
 }
 
-/// Ends the call that another thread makes on a session.
+/// Ends the call that another thread makes on a session; it keeps no session open.
 #[derive(Clone)]
-pub struct Interrupter(Arc<Connection>);
+pub struct Interrupter(Breakable);
+
+/// The connection while its session lasts. Locked during a break, so that a session that ends
+/// waits for it and is really logged off.
+type Breakable = Arc<Mutex<Option<Arc<Connection>>>>;
 
 /// Named binds of one execution.
 pub type Binds<'a> = [(&'a str, Value)];
@@ -50,13 +56,15 @@ impl Session {
         let (version, _) = connection.server_version().map_err(failed)?;
         connection.set_call_timeout(call_timeout).map_err(failed)?;
         let part = |part: i32| u32::try_from(part).unwrap_or_default();
+        let connection = Arc::new(connection);
         Ok(Self {
             version: ServerVersion::new(
                 part(version.major()),
                 part(version.minor()),
                 part(version.update()),
             ),
-            connection: Arc::new(connection),
+            breakable: Arc::new(Mutex::new(Some(Arc::clone(&connection)))),
+            connection,
             backend,
         })
     }
@@ -82,7 +90,7 @@ impl Session {
     /// What ends a call of this session from another thread.
     #[must_use]
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter(Arc::clone(&self.connection))
+        Interrupter(Arc::clone(&self.breakable))
     }
 
     /// Whether the session still answers.
@@ -239,6 +247,7 @@ impl Drop for Session {
     /// Undoes the transaction. The driver tries that once and logs off whatever came of it, and a
     /// log-off commits: a session that cannot be rolled back is rather left to the server.
     fn drop(&mut self) {
+        self.breakable.lock().take();
         let started = Instant::now();
         for tried in 1.. {
             let Err(error) = self.connection.rollback() else {
@@ -268,9 +277,11 @@ impl std::fmt::Debug for Session {
 }
 
 impl Interrupter {
-    /// Ends the call that is under way, if any: it fails with ORA-01013.
+    /// Ends the call that is under way, if any: it fails with ORA-01013. Nothing once the session
+    /// has ended.
     pub fn interrupt(&self) {
-        if let Err(error) = self.0.break_execution()
+        if let Some(connection) = &*self.0.lock()
+            && let Err(error) = connection.break_execution()
             && class_of(&error).0 != Class::Disconnected
         {
             tracing::debug!(%error, "a call could not be broken");

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use events_core::{Backend as _, ErrorKind, Subscribe};
+use events_oracle_session::Session;
 
 use crate::support::{
     Database, LIMIT, ack, channel, item, next, nothing_within, publish, subscribe, until,
@@ -106,6 +107,18 @@ fn three_listeners_wait_in_parallel_and_end_at_once() {
     if let Some(server) = &database.standin {
         assert_eq!(server.sessions().unwrap(), 0);
     }
+}
+
+#[test]
+fn what_could_break_a_call_keeps_no_session_open() {
+    let database = Database::new();
+    let session = Session::connect(&database.target, "aq", None).unwrap();
+    let interrupter = session.interrupter();
+    drop(session);
+    if let Some(server) = &database.standin {
+        assert_eq!(server.sessions().unwrap(), 0);
+    }
+    interrupter.interrupt();
 }
 
 #[test]
