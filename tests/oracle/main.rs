@@ -3,10 +3,12 @@
 
 mod claims;
 mod faults;
+mod foreign;
 mod migrate;
 mod options;
 mod questions;
 mod queues;
+mod races;
 mod support;
 
 events_testkit::conformance!(oracle_aq, events_testkit::Harness::oracle_aq());

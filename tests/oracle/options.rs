@@ -14,14 +14,25 @@ fn in_memory_reaches_the_statement() {
             let asked = || server.calls("INMEMORY PRIORITY HIGH").unwrap();
             config(database).migrate_up().await?;
             assert_eq!(asked(), 0);
-            config(database).in_memory(true).migrate_up().await?;
-            assert_eq!(asked(), 1);
+            let in_memory = config(database).in_memory(true);
             // A server without the feature has the table all the same.
             server.plan(Plan::at("INMEMORY").code(439)).unwrap();
-            config(database).in_memory(true).migrate_up().await?;
+            in_memory.migrate_up().await?;
             server.plan(Plan::at("INMEMORY").code(1031)).unwrap();
-            let refused = config(database).in_memory(true).migrate_up().await;
+            let refused = in_memory.migrate_up().await;
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Permission);
+            assert_eq!(asked(), 2);
+            let shown = in_memory.migrate_dry_run(Direction::Up).await?;
+            assert!(shown.contains("INMEMORY PRIORITY HIGH;"), "{shown}");
+            in_memory.migrate_up().await?;
+            // What is in the column store is not put there again.
+            in_memory.migrate_up().await?;
+            in_memory.clone().open().await?.shutdown().await?;
+            assert_eq!(asked(), 3);
+            assert_eq!(in_memory.migrate_dry_run(Direction::Up).await?, "");
+            in_memory.migrate_down().await?;
+            in_memory.migrate_up().await?;
+            assert_eq!(asked(), 4, "a new table is put there");
             Ok(())
         },
     );

@@ -84,6 +84,12 @@ impl Server {
         self
     }
 
+    /// Whether a password was given, by the URL or by [`Server::with_password`].
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
     /// Host, port and service, for people.
     #[must_use]
     pub fn shown(&self) -> String {

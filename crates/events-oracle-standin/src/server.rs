@@ -253,6 +253,16 @@ impl Server {
         self.set(&key, revoked.then_some(1))
     }
 
+    /// Lets queries that pass over locked rows lock none, from now on: the worst that a row that is
+    /// read in an old state could be.
+    ///
+    /// # Errors
+    ///
+    /// When its files cannot be written.
+    pub fn skip_without_locks(&self, unlocked: bool) -> Result<(), OraError> {
+        self.set("skip_without_locks", unlocked.then_some(1))
+    }
+
     /// Ends every session; each finds out at its next call, or at once when it waits in one.
     ///
     /// # Errors

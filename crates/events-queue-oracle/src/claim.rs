@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use events_core::{EventId, HoldToken, Result, Timestamp};
+use events_core::{HoldToken, Result, Timestamp};
 use events_oracle_session::{Columns as _, Value};
 use events_queue::{Claim, Claimed, DeadReason, LEASE_ENDED, Row};
 
-use crate::bury::bury;
+use crate::bury::{bury, still};
 use crate::database::Turn;
-use crate::row::{DELAYED, LEASED, READY, SUSPECT, event_id, json, time, within};
+use crate::row::{DELAYED, ID_BYTES, LEASED, READY, SUSPECT, filled_up, id, json, time, within};
 
 /// The most rows of each sort that one claim moves.
 const MOST_MOVED: usize = 500;
@@ -112,6 +112,8 @@ struct Locked {
     row: Row,
     /// As it is stored, before this claim.
     lease_token: i64,
+    /// Another program gave it an id that is too short.
+    nameless: bool,
 }
 
 /// Locks rows as they are fetched and leases them in one round trip.
@@ -142,10 +144,10 @@ fn lease(
             fence: lease_token + 1,
             keyed: row.integer(5)? != 0,
         };
-        let event_id: EventId = event_id(row, 1)?;
+        let stored = row.bytes(1)?.unwrap_or_default();
         let row = Row {
             token,
-            event_id,
+            event_id: filled_up(&stored),
             available_at: time(row, 6)?,
             created_at: time(row, 7)?,
             expires_at: row.time(8)?,
@@ -153,7 +155,11 @@ fn lease(
             payload: json(row, 10)?.unwrap_or_default(),
             lease_expires_at: until,
         };
-        Ok(Locked { row, lease_token })
+        Ok(Locked {
+            row,
+            lease_token,
+            nameless: stored.len() < ID_BYTES,
+        })
     })?;
     let leases: Vec<_> = locked
         .iter()
@@ -167,10 +173,23 @@ fn lease(
         .collect();
     let leased = turn.each(&db.sql.lease, &leases)?;
     let ours = locked.into_iter().zip(leased);
-    Ok(ours
+    let ours: Vec<Locked> = ours
         .filter(|(_, rows)| *rows == 1)
-        .map(|(locked, _)| locked.row)
-        .collect())
+        .map(|(locked, _)| locked)
+        .collect();
+    let named: Vec<_> = ours
+        .iter()
+        .filter(|locked| locked.nameless)
+        .map(|Locked { row, .. }| {
+            vec![
+                ("event_id", id(&row.event_id)),
+                ("id", Value::from(row.token.row)),
+                ("lease_token", Value::from(row.token.fence)),
+            ]
+        })
+        .collect();
+    turn.each(&db.sql.identify, &named)?;
+    Ok(ours.into_iter().map(|locked| locked.row).collect())
 }
 
 /// Moves what is due: delayed events, ended leases, expired events. A bounded number each.
@@ -180,14 +199,24 @@ fn move_due(turn: &mut Turn<'_>, claim: &Claim, now: Timestamp, found: &mut Clai
     let is_last = |(_, attempts): &(i64, i64)| *attempts >= i64::from(claim.max_attempts);
     let (exhausted, tried): (Vec<_>, Vec<_>) = ended.into_iter().partition(is_last);
     let exhausted: Vec<i64> = exhausted.into_iter().map(|(id, _)| id).collect();
+    let due_by = |id: i64| vec![("id", Value::from(id)), ("now", Value::from(now))];
+    let exhausted = still(turn, &db.sql.hold_ended, exhausted, due_by)?;
     bury(turn, &exhausted, DeadReason::MaxAttempts, Some(LEASE_ENDED))?;
     found.dead += exhausted.len();
     let delayed = due(turn, claim, now, DELAYED)?;
-    let rows = |rows: Vec<(i64, i64)>, status: i64| {
-        rows.into_iter()
-            .map(move |(id, _)| vec![("status", Value::from(status)), ("id", Value::from(id))])
+    let rows = |rows: Vec<(i64, i64)>, was: i64, status: i64| {
+        rows.into_iter().map(move |(id, _)| {
+            vec![
+                ("status", Value::from(status)),
+                ("id", Value::from(id)),
+                ("was", Value::from(was)),
+                ("now", Value::from(now)),
+            ]
+        })
     };
-    let moved: Vec<_> = rows(tried, SUSPECT).chain(rows(delayed, READY)).collect();
+    let moved: Vec<_> = rows(tried, LEASED, SUSPECT)
+        .chain(rows(delayed, DELAYED, READY))
+        .collect();
     turn.each(&db.sql.turn, &moved)?;
     // Last, so that nothing which was just made ready has expired.
     let binds = [
@@ -195,6 +224,8 @@ fn move_due(turn: &mut Turn<'_>, claim: &Claim, now: Timestamp, found: &mut Clai
         ("now", Value::from(now)),
     ];
     let expired = turn.lock(&db.sql.expired, &binds, MOST_MOVED, |row| row.integer(0))?;
+    let by_id = |id: i64| vec![("id", Value::from(id))];
+    let expired = still(turn, &db.sql.hold_expired, expired, by_id)?;
     bury(turn, &expired, DeadReason::Expired, None)?;
     found.expired += expired.len();
     Ok(())

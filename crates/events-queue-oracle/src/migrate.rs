@@ -47,7 +47,7 @@ const TABLES: &[Expected] = &[
 ///
 /// Several processes may call this at once: the first one migrates, the others wait for it. On an
 /// up-to-date database it only reads. With `in_memory` the queue table is put into the column
-/// store; where the server has none that is said once in the log.
+/// store unless it is there; where the server has none that is said in the log.
 ///
 /// # Errors
 /// `InvalidConfig` when a table of that name is not ours or something else was applied under an
@@ -83,7 +83,7 @@ fn apply(config: &OracleConfig, table: &TableName) -> Result<Vec<String>> {
         desk.session.commit(Op::Migrate)?;
         ids = plan.ids();
     }
-    if config.in_memory {
+    if config.in_memory && !desk.is_in_column_store()? {
         desk.use_column_store()?;
     }
     Ok(ids)
@@ -167,11 +167,8 @@ pub fn dry_run(config: &OracleConfig, direction: Direction) -> Result<String> {
     let desk = Desk::new(connect(config)?, table)?;
     let found = desk.find()?;
     let plan = found.plan(table, direction)?;
-    if plan.is_nothing() {
-        return Ok(String::new());
-    }
     let mut text = String::new();
-    if direction == Direction::Up && !found.has_ledger {
+    if direction == Direction::Up && !found.has_ledger && !plan.is_nothing() {
         text.push_str(&ledger(table, events_migrations::ledger_sql(DIALECT)));
         text.push('\n');
     }
@@ -187,7 +184,7 @@ pub fn dry_run(config: &OracleConfig, direction: Direction) -> Result<String> {
             let _ = writeln!(text, "-- Table {LEDGER}: record {} for {table}.\n", step.id);
         }
     }
-    if direction == Direction::Up && config.in_memory {
+    if direction == Direction::Up && config.in_memory && !desk.is_in_column_store()? {
         let _ = writeln!(text, "{};\n", desk.sql.in_memory.trim_end());
     }
     Ok(text)
@@ -275,6 +272,23 @@ impl<'a> Desk<'a> {
         self.session
             .query_locked(Op::Migrate, &lock, &[], 1, |row| row.text(0))?;
         Ok(self.session)
+    }
+
+    fn is_in_column_store(&self) -> Result<bool> {
+        let binds = [
+            ("owner", Value::Text(self.table.schema().map(folded))),
+            ("table_name", Value::Text(Some(folded(self.table.base())))),
+        ];
+        let found = self
+            .session
+            .query(Op::Migrate, &self.sql.column_store, &binds, 1, |row| {
+                row.text(0)
+            });
+        match found {
+            // The first release of 12.1 has no such column, and no column store.
+            Err(error) if error.kind() == ErrorKind::SchemaMissing => Ok(false),
+            found => found.map(|rows| !rows.is_empty()),
+        }
     }
 
     fn use_column_store(&self) -> Result<()> {

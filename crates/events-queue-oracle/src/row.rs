@@ -19,6 +19,8 @@ pub(crate) const LEASED: i64 = 3;
 
 /// Longer times overflow what Oracle calls a TIMESTAMP; these are three thousand years.
 const MOST_SECONDS: f64 = 94_608_000_000.0;
+/// The bytes of an id.
+pub(crate) const ID_BYTES: usize = 16;
 /// The most bytes of an error's text that are kept.
 const MOST_ERROR: usize = 4000;
 
@@ -38,12 +40,18 @@ pub(crate) fn last_error(text: Option<&str>) -> Value {
     Value::Text(text.filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
-/// The id of an event. Bytes that are no id are a foreign writer's.
+/// The id of an event. One of a foreign writer that is too short is filled up with zeros.
 pub(crate) fn event_id(row: &Row, column: usize) -> oracle::Result<EventId> {
-    let bytes = row.bytes(column)?.unwrap_or_default();
-    <[u8; 16]>::try_from(bytes)
-        .map(EventId::from_bytes)
-        .map_err(|_| oracle::Error::new(oracle::ErrorKind::Other, "event_id has not 16 bytes"))
+    Ok(filled_up(&row.bytes(column)?.unwrap_or_default()))
+}
+
+/// An id of these bytes; the column holds no more than 16.
+pub(crate) fn filled_up(stored: &[u8]) -> EventId {
+    let mut bytes = [0; ID_BYTES];
+    for (byte, stored) in bytes.iter_mut().zip(stored) {
+        *byte = *stored;
+    }
+    EventId::from_bytes(bytes)
 }
 
 /// A stored text. Bytes of a foreign writer that are no UTF-8 become text that is no JSON, so that

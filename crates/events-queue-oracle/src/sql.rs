@@ -27,11 +27,12 @@ macro_rules! statements {
 }
 
 statements! {
-    ack_delete, ack_keep, bury, claim, columns, dead_hold, dead_ids, dead_letters, dead_remove, due,
-    expired, expired_anywhere, extend, find_queue, hold, in_memory, insert, inspect, key_again,
-    key_buried, key_forget, key_insert, key_remove, key_settled, lease, ledger_forget, ledger_list,
-    ledger_lock, ledger_record, outlook, ping, purge_acked, purge_expired, purge_keys, queues_of,
-    register, release, remove, requeue, retry, stats, turn,
+    ack_delete, ack_keep, bury, claim, column_store, columns, dead_hold, dead_ids, dead_letters,
+    dead_remove, due, expired, expired_anywhere, extend, find_queue, hold, hold_ended, hold_expired,
+    identify, in_memory, insert, inspect, key_again, key_buried, key_forget, key_insert, key_settled,
+    lease, ledger_forget, ledger_list, ledger_lock, ledger_record, outlook, ping, purge_acked,
+    purge_expired, purge_keys, queues_of, register, release, remove_acked, remove_buried, requeue,
+    retry, stats, turn,
 }
 
 #[cfg(test)]
@@ -129,7 +130,27 @@ mod tests {
             .contains(&name);
             assert_eq!(sql.contains(fence), verdict, "{name}");
         }
-        let lease = Statements::new(&TableName::default()).lease;
-        assert!(lease.contains("lease_token = :lease_token AND status IN (0, 2)"));
+    }
+
+    /// The lock of a row that was looked at is not relied on: whoever changes it repeats the condition.
+    #[test]
+    fn a_change_of_a_row_that_was_looked_at_repeats_the_condition() {
+        let all = Statements::new(&TableName::default());
+        for (sql, condition) in [
+            (
+                &all.lease,
+                "lease_token = :lease_token AND status IN (0, 2)",
+            ),
+            (&all.turn, "status = :was AND due_at <= :now"),
+            (&all.hold_ended, "status = 3 AND due_at <= :now"),
+            (
+                &all.hold_expired,
+                "expiry_queue = queue_id AND expires_at <=",
+            ),
+            (&all.remove_acked, "status = 4"),
+            (&all.key_forget, "expires_at <="),
+        ] {
+            assert!(sql.contains(condition), "{sql}");
+        }
     }
 }

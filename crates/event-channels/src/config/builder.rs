@@ -152,8 +152,8 @@ impl EventsConfig {
         self
     }
 
-    /// Oracle only: the password of a URL without one; else that of the environment variable
-    /// `EVENTS_ORACLE_PASSWORD`. It is never shown.
+    /// Oracle only: the password, whatever the URL says; without one it is that of the URL, else of
+    /// the environment variable `EVENTS_ORACLE_PASSWORD`. It is never shown.
     #[must_use]
     #[cfg_attr(
         not(feature = "queue-oracle"),
@@ -165,6 +165,15 @@ impl EventsConfig {
             self.url.0 = Database::Oracle(server.clone().with_password(value));
         }
         self
+    }
+
+    /// Whether the URL, or the option, has given a password for Oracle.
+    pub(super) fn has_password(&self) -> bool {
+        match &self.url.0 {
+            #[cfg(feature = "queue-oracle")]
+            Database::Oracle(server) => server.has_password(),
+            _ => false,
+        }
     }
 
     /// Oracle only: keeps the queue table in the column store; the migration says so to the server.

@@ -160,6 +160,12 @@ impl EventsConfig {
             ])?),
             "portal_bridge" => self.portal_bridge(item.flag()?),
             "name" => self.name(item.text()?),
+            // It is for a URL without one, so a URL from the command line brings its own.
+            "password_env" if self.has_password() => {
+                item.text()?;
+                tracing::debug!("password_env is not used: the URL has a password");
+                self
+            }
             "password_env" => self.password(from_environment(item.key, item.text()?)?),
             "in_memory" => self.in_memory(item.flag()?),
             "aq_queue" => self.aq_queue(item.text()?),
@@ -297,6 +303,33 @@ mod tests {
             .filter(|option| !tested(option.key))
             .collect();
         assert!(untested.is_empty(), "{untested:?}");
+    }
+
+    #[cfg(feature = "queue-oracle")]
+    #[test]
+    fn the_password_of_a_url_goes_before_that_of_a_variable() {
+        // `PATH` is set and is no password.
+        let path = std::env::var("PATH").unwrap();
+        for (url, password) in [
+            ("oracle://app@h/s", path.as_str()),
+            ("oracle://app:tiger@h/s", "tiger"),
+        ] {
+            let text = format!("password_env = 'PATH'\nurl = '{url}'");
+            let read = EventsConfig::from_toml_str(&text).unwrap();
+            let plain = EventsConfig::new(url).unwrap().password(password);
+            let server = |config: &EventsConfig| match config.database() {
+                super::super::Database::Oracle(server) => server.clone(),
+                other => panic!("{url}: {other:?}"),
+            };
+            assert!(server(&read) == server(&plain), "{url}");
+        }
+        // Then the variable is not even looked at.
+        let text = "password_env = 'EVENTS_TEST_NO_SUCH_VARIABLE'";
+        let set = EventsConfig::new("oracle://app:tiger@h/s").unwrap();
+        set.with_toml_str(text).unwrap();
+        let unset = EventsConfig::new("oracle://app@h/s").unwrap();
+        let error = unset.with_toml_str(text).unwrap_err();
+        assert!(error.to_string().contains("EVENTS_TEST_NO_SUCH_VARIABLE"));
     }
 
     #[test]

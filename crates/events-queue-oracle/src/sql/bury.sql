@@ -1,8 +1,9 @@
 /* events.table.bury */
--- Copies a row, whose lock this session has, to the dead letters.
+-- Copies a row to the dead letters; this session changed it and so has its lock. An id of another
+-- program that is too short is filled up, so that it can be named.
 INSERT INTO sqlspec_event_queue_dead
        (queue_id, event_id, priority, attempts, lease_token, keyed, requeues, reason, created_at, last_error, metadata, payload)
-SELECT queue_id, event_id, priority, attempts, lease_token, keyed, requeues, :reason, created_at,
-       COALESCE(:last_error, last_error), metadata, payload
+SELECT queue_id, HEXTORAW(RPAD(RAWTOHEX(event_id), 32, '0')), priority, attempts, lease_token, keyed, requeues, :reason,
+       created_at, COALESCE(:last_error, last_error), metadata, payload
   FROM sqlspec_event_queue
  WHERE id = :id

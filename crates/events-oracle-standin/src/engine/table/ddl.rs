@@ -35,6 +35,12 @@ pub(super) fn run(
         };
         storage.make(&made)?;
     }
+    if script == "down" {
+        // A table of that name that is made later is a new one.
+        storage.make(
+            "DELETE FROM in_memory WHERE name NOT IN (SELECT upper(name) FROM sqlite_schema)",
+        )?;
+    }
     Ok(())
 }
 

@@ -13,12 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rusqlite::Connection;
 
 use self::lock::{Locks, Mode};
 use self::storage::Storage;
 use self::translate::{Statement, Verb};
 use crate::OraError;
 use crate::call::Call;
+use crate::control;
 use crate::engine::{Engine, Outcome, Rows};
 use crate::value::{Binds, Value};
 
@@ -28,6 +30,7 @@ const KNOWN: &[&str] = &[
     "ack_keep",
     "bury",
     "claim",
+    "column_store",
     "columns",
     "dead_hold",
     "dead_ids",
@@ -39,6 +42,9 @@ const KNOWN: &[&str] = &[
     "extend",
     "find_queue",
     "hold",
+    "hold_ended",
+    "hold_expired",
+    "identify",
     "in_memory",
     "insert",
     "inspect",
@@ -46,7 +52,6 @@ const KNOWN: &[&str] = &[
     "key_buried",
     "key_forget",
     "key_insert",
-    "key_remove",
     "key_settled",
     "lease",
     "ledger_forget",
@@ -61,7 +66,8 @@ const KNOWN: &[&str] = &[
     "queues_of",
     "register",
     "release",
-    "remove",
+    "remove_acked",
+    "remove_buried",
     "requeue",
     "retry",
     "stats",
@@ -72,6 +78,7 @@ const KNOWN: &[&str] = &[
 pub(crate) struct Tables {
     storage: Arc<Mutex<Storage>>,
     locks: Arc<Locks>,
+    control: Connection,
     session: i64,
     version: u32,
 }
@@ -82,6 +89,7 @@ impl Tables {
         Ok(Self {
             storage: Arc::new(Mutex::new(storage)),
             locks: Locks::of(folder),
+            control: control::control(folder)?,
             session,
             version,
         })
@@ -107,6 +115,7 @@ impl Tables {
         let candidates = self.storage.lock().rowids(&statement.touched(), binds)?;
         let (storage, locks) = (Arc::clone(&self.storage), Arc::clone(&self.locks));
         let (session, binds) = (self.session, binds.clone());
+        let unlocked = control::setting(&self.control, "skip_without_locks")?.is_some();
         let (one, table) = (statement.one_row(), statement.table.clone());
         let kinds = statement.clone();
         Ok(Box::new(candidates.into_iter().filter_map(move |rowid| {
@@ -115,6 +124,9 @@ impl Tables {
                 Mode::Refused => return None,
                 mode => mode == Mode::New,
             };
+            if new && unlocked {
+                locks.give_back(&row);
+            }
             // Another session may have changed it since the cursor was opened.
             let rows = storage.lock().query_row(&kinds, &one, &binds, rowid);
             match rows {
@@ -182,6 +194,9 @@ impl Engine for Tables {
             Verb::Select => return self.query(call, &statement, binds),
             Verb::Alter => {
                 self.storage.lock().columns_of(&statement.table)?;
+                self.begin(call)?;
+                self.storage.lock().keep_in_memory(&statement.table)?;
+                self.commit()?;
                 return Ok(Outcome::Done(0));
             }
             Verb::Update | Verb::Delete => self.lock_touched(call, &statement, binds)?,

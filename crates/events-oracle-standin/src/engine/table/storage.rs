@@ -28,7 +28,14 @@ impl Storage {
              CREATE TEMP VIEW dual AS SELECT 'X' AS dummy;
              CREATE TEMP VIEW all_tab_columns AS
              SELECT 'APP' AS owner, upper(m.name) AS table_name, upper(p.name) AS column_name
-               FROM main.sqlite_schema m, pragma_table_xinfo(m.name) p;",
+               FROM main.sqlite_schema m, pragma_table_xinfo(m.name) p;
+             CREATE TABLE IF NOT EXISTS main.in_memory (name TEXT PRIMARY KEY);
+             CREATE TEMP VIEW all_tables AS
+             SELECT 'APP' AS owner, upper(m.name) AS table_name,
+                    iif(i.name IS NULL, 'DISABLED', 'ENABLED') AS inmemory,
+                    iif(i.name IS NULL, NULL, 'HIGH') AS inmemory_priority
+               FROM main.sqlite_schema m LEFT JOIN main.in_memory i ON i.name = upper(m.name)
+              WHERE m.type = 'table';",
         )?;
         connection.busy_timeout(Duration::ZERO)?;
         let flags = FunctionFlags::SQLITE_UTF8;
@@ -39,6 +46,29 @@ impl Storage {
             Ok(time.map(|seconds| (seconds * 1e6).round() as i64))
         })?;
         connection.create_scalar_function("SYS_CONTEXT", 2, flags, |_| Ok("APP"))?;
+        connection.create_scalar_function("RAWTOHEX", 1, flags, |context| {
+            let hex = |byte: &u8| format!("{byte:02X}");
+            let raw: Vec<u8> = context.get(0)?;
+            Ok(raw.iter().map(hex).collect::<String>())
+        })?;
+        connection.create_scalar_function("HEXTORAW", 1, flags, |context| {
+            let text: String = context.get(0)?;
+            let digits = |at: usize| u8::from_str_radix(text.get(at..at + 2).unwrap_or(""), 16);
+            let raw: Result<Vec<u8>, _> = (0..text.len()).step_by(2).map(digits).collect();
+            raw.map_err(|error| rusqlite::Error::UserFunctionError(error.into()))
+        })?;
+        connection.create_scalar_function("RPAD", 3, flags, |context| {
+            let (text, length, fill) = (
+                context.get::<String>(0)?,
+                usize::try_from(context.get::<i64>(1)?).unwrap_or_default(),
+                context.get::<String>(2)?,
+            );
+            Ok(text
+                .chars()
+                .chain(fill.chars().cycle())
+                .take(length)
+                .collect::<String>())
+        })?;
         Ok(Self {
             connection,
             writing: false,
@@ -157,6 +187,15 @@ impl Storage {
             Column::new(name.to_ascii_uppercase(), statement.kind(name))
         };
         Ok(prepared.column_names().map(column).collect())
+    }
+
+    /// Notes that a table is in the column store, as the catalogue then says.
+    pub(super) fn keep_in_memory(&self, table: &str) -> Result<(), OraError> {
+        let sql = "INSERT OR IGNORE INTO in_memory (name) VALUES (upper(?1))";
+        self.connection
+            .execute(sql, [table])
+            .map(drop)
+            .map_err(oracle)
     }
 
     /// Refuses a table that does not exist.

@@ -114,7 +114,7 @@ impl Statement {
             name if name.ends_with("_at") => Kind::Timestamp,
             "event_id" => Kind::Raw(16),
             "payload" | "metadata" => Kind::Blob,
-            "channel" | "consumer_group" | "column_name" => Kind::Varchar(128),
+            "channel" | "consumer_group" | "column_name" | "table_name" => Kind::Varchar(128),
             "reason" => Kind::Varchar(32),
             "last_error" => Kind::Varchar(4000),
             "id" | "checksum" if self.name.starts_with("ledger") => Kind::Varchar(64),
