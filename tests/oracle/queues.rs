@@ -70,6 +70,99 @@ fn without_a_queue_the_tables_are_used_and_it_is_told() {
     );
 }
 
+/// The catalogue shows the queue all the same, so this is found out by asking for the package.
+#[test]
+fn without_the_package_the_tables_are_used() {
+    with_standin(
+        "without_the_package_the_tables_are_used",
+        async |database, server| {
+            let wanted = queue(database).auto_migrate(false);
+            for (package, migrates) in [("DBMS_AQ", false), ("DBMS_AQADM", true)] {
+                wanted.migrate_up().await?;
+                server.revoke(package, true).unwrap();
+                let opened = wanted.clone().auto_migrate(migrates);
+                if package == "DBMS_AQADM" {
+                    // The right to make queues is not needed where there is one.
+                    let channel = opened.clone().open().await?;
+                    assert_eq!(channel.backend_name(), "aq");
+                    channel.shutdown().await?;
+                    server.revoke(package, false).unwrap();
+                    wanted.migrate_down().await?;
+                    server.revoke(package, true).unwrap();
+                }
+                let strict = opened.clone().fallback(Fallback::Error).open().await;
+                let error = strict.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NotConfigured, "{error}");
+                assert!(error.to_string().contains("GRANT EXECUTE"), "{error}");
+                let channel = opened.open().await?;
+                assert_eq!(channel.backend_name(), "poll_queue");
+                let id = channel.publish("orders", 1).await?;
+                let mut events = channel.iter_events("orders").await?;
+                let message = events_testkit::next(&mut events).await;
+                assert_eq!(message.event_id, id);
+                channel.ack(&message).await?;
+                channel.shutdown().await?;
+                server.revoke(package, false).unwrap();
+            }
+            Ok(())
+        },
+    );
+}
+
+/// A migration that may not make the queue has made the tables that are then used.
+#[test]
+fn a_migration_without_the_grant_makes_the_tables_and_says_what_is_missing() {
+    with_standin(
+        "a_migration_without_the_grant_makes_the_tables_and_says_what_is_missing",
+        async |database, server| {
+            server.revoke("DBMS_AQADM", true).unwrap();
+            let config = queue(database).auto_migrate(false);
+            let error = config.migrate_up().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotConfigured, "{error}");
+            assert!(error.to_string().contains("DBMS_AQADM"), "{error}");
+            let channel = config.open().await?;
+            assert_eq!(channel.backend_name(), "poll_queue");
+            channel.shutdown().await.map(drop)
+        },
+    );
+}
+
+#[test]
+fn the_table_of_the_fallback_can_be_left_out() {
+    with_database(
+        "the_table_of_the_fallback_can_be_left_out",
+        async |database| {
+            let config = queue(database).auto_migrate(false).fallback_table(false);
+            let shown = config.migrate_dry_run(Direction::Up).await?;
+            assert!(
+                shown.contains("CREATE_QUEUE_TABLE") && !shown.contains("CREATE TABLE"),
+                "{shown}"
+            );
+            assert!(config.migrate_up().await?.is_empty());
+            let channel = config.clone().open().await?;
+            assert_eq!(channel.backend_name(), "aq");
+            channel.shutdown().await?;
+            config.migrate_down().await?;
+            // Now both are missing, and the error says so.
+            let error = config.clone().open().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::SchemaMissing, "{error}");
+            for part in [
+                database.table(),
+                "backend aq is not available",
+                "migrate up",
+            ] {
+                assert!(error.to_string().contains(part), "{part}: {error}");
+            }
+            // Without queues there would be nothing left.
+            let tables = config.backend(BackendKind::PollQueue);
+            let error = tables.migrate_up().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
+            assert!(error.to_string().contains("aq and txeventq"), "{error}");
+            Ok(())
+        },
+    );
+}
+
 #[test]
 fn a_refused_login_is_no_reason_for_the_tables() {
     with_standin(

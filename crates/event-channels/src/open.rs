@@ -71,7 +71,8 @@ impl EventsConfig {
                     {
                         let reason = error.detail().unwrap_or_default().to_owned();
                         resolved = resolved.fall_back(reason);
-                        oracle::open(&self, server, &runtime).await?
+                        let tables = oracle::open(&self, server, &runtime).await;
+                        tables.map_err(|error| resolved.explain(error))?
                     }
                     other => other?,
                 }
@@ -91,15 +92,21 @@ impl EventsConfig {
     /// `SchemaNewer` for tables of a newer version, `InvalidConfig` for a foreign table of the
     /// same name, and those of the database.
     pub async fn migrate_up(&self) -> Result<Vec<String>> {
+        self.check_fallback_table()?;
         match self.database() {
             #[cfg(feature = "pg-native")]
             Database::Postgres(_) if self.only_notifies() => notify::up(self).await,
             Database::Postgres(_) => postgres::up(self).await,
             #[cfg(feature = "queue-oracle")]
             Database::Oracle(server) => {
+                // First the tables: where queues are not granted they are what is used.
+                let ids = match self.fallback_table {
+                    true => oracle::up(self, server).await?,
+                    false => Vec::new(),
+                };
                 #[cfg(feature = "oracle-aq")]
                 aq::migrate(self, server, Direction::Up).await?;
-                oracle::up(self, server).await
+                Ok(ids)
             }
             _ => sqlite::up(self).await,
         }
@@ -110,6 +117,7 @@ impl EventsConfig {
     /// # Errors
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_down(&self) -> Result<Vec<String>> {
+        self.check_fallback_table()?;
         match self.database() {
             #[cfg(feature = "pg-native")]
             Database::Postgres(_) if self.only_notifies() => notify::down(self).await,
@@ -118,7 +126,10 @@ impl EventsConfig {
             Database::Oracle(server) => {
                 #[cfg(feature = "oracle-aq")]
                 aq::migrate(self, server, Direction::Down).await?;
-                oracle::down(self, server).await
+                match self.fallback_table {
+                    true => oracle::down(self, server).await,
+                    false => Ok(Vec::new()),
+                }
             }
             _ => sqlite::down(self).await,
         }
@@ -145,13 +156,17 @@ impl EventsConfig {
     /// # Errors
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_dry_run(&self, direction: Direction) -> Result<String> {
+        self.check_fallback_table()?;
         match self.database() {
             #[cfg(feature = "pg-native")]
             Database::Postgres(_) if self.only_notifies() => notify::dry_run(self, direction).await,
             Database::Postgres(_) => postgres::dry_run(self, direction).await,
             #[cfg(feature = "queue-oracle")]
             Database::Oracle(server) => {
-                let tables = oracle::dry_run(self, server, direction).await?;
+                let tables = match self.fallback_table {
+                    true => oracle::dry_run(self, server, direction).await?,
+                    false => String::new(),
+                };
                 #[cfg(feature = "oracle-aq")]
                 let tables = aq::dry_run(self, server, direction).await? + &tables;
                 Ok(tables)
@@ -175,6 +190,21 @@ impl EventsConfig {
             _ => Dialect::Sqlite,
         };
         events_migrations::export(dialect, &self.table()?, folder)
+    }
+
+    /// Refuses to leave out the only tables that there are.
+    fn check_fallback_table(&self) -> Result<()> {
+        let has_queues = match self.database() {
+            #[cfg(feature = "oracle-aq")]
+            Database::Oracle(_) => aq::flavour(self.backend).is_some(),
+            _ => false,
+        };
+        if self.fallback_table || has_queues {
+            return Ok(());
+        }
+        Err(Error::invalid_config(
+            "without the table of the fallback nothing is left to migrate; that goes with the backends aq and txeventq on Oracle",
+        ))
     }
 
     /// Whether only notifications were asked for, so that the queue needs no tables.

@@ -82,6 +82,9 @@ pub(crate) struct Migrate {
     /// Print the SQL and change nothing
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
+    /// With aq and txeventq: leave out the table that is used where queues are missing
+    #[arg(long, global = true)]
+    pub(crate) no_fallback_table: bool,
 }
 
 #[derive(Debug, Clone, Subcommand)]

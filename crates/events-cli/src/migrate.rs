@@ -8,7 +8,7 @@ use crate::exit::{Done, Failure};
 use crate::output::line;
 
 pub(crate) async fn run(global: &Global, command: Migrate) -> Done {
-    let config = config(global)?;
+    let config = config(global)?.fallback_table(!command.no_fallback_table);
     match (command.action.unwrap_or(MigrateAction::Up), command.dry_run) {
         (MigrateAction::Up, true) => print_sql(&config.migrate_dry_run(Direction::Up).await?),
         (MigrateAction::Down, true) => print_sql(&config.migrate_dry_run(Direction::Down).await?),

@@ -8,6 +8,7 @@ use events_oracle_session::{Session, Workers};
 use crate::AqBackend;
 use crate::config::AqConfig;
 use crate::context::Context;
+use crate::sql;
 
 /// Opens a backend on Oracle's queues. Blocks while it logs in.
 ///
@@ -23,6 +24,8 @@ pub fn open(config: AqConfig) -> Result<AqBackend> {
     let (server, timeout) = (context.config.server.clone(), context.config.timeout);
     let connect = move || Session::connect(&server, name, Some(timeout));
     let session = connect()?;
+    // The catalogue shows a queue to its owner also where the package is not granted.
+    session.execute(Op::Open, sql::GRANTED, &[])?;
     let queue = if context.queue_name.is_template() {
         None
     } else {

@@ -70,7 +70,7 @@ fn way_out(class: Class, code: Option<i32>) -> &'static str {
     match class {
         Class::NoMessage => "no message came in time",
         Class::NotConfigured if code == Some(6550) => {
-            "the packages for queues are not granted; a DBA says GRANT EXECUTE ON SYS.DBMS_AQ TO the user"
+            "the packages for queues are not granted; a DBA says GRANT EXECUTE ON SYS.DBMS_AQ TO the user, and ON SYS.DBMS_AQADM where it makes queues"
         }
         Class::NotConfigured => {
             "the queue does not exist, is not started, or is another schema's without a grant; `events migrate up --backend aq` makes it"

@@ -183,6 +183,14 @@ impl EventsConfig {
         self
     }
 
+    /// Oracle's native backends only: whether migrations make and drop the tables of the fallback
+    /// beside the queue; true by default.
+    #[must_use]
+    pub fn fallback_table(mut self, value: bool) -> Self {
+        self.fallback_table = value;
+        self
+    }
+
     /// Oracle only: the queue of the native backends.
     #[must_use]
     pub fn aq_queue(mut self, value: impl Into<String>) -> Self {

@@ -70,6 +70,19 @@ impl Resolved {
         }
     }
 
+    /// Adds to an error of the fallback why that is what was opened.
+    #[cfg(feature = "oracle-aq")]
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let Some((wanted, reason)) = &self.instead_of else {
+            return error;
+        };
+        let detail = error.detail().unwrap_or_default();
+        let detail = format!(
+            "{detail}; the queue table was wanted because backend {wanted} is not available: {reason}"
+        );
+        error.because(detail)
+    }
+
     /// Says what was decided: a fallback is one warning and one count.
     pub(crate) fn report(&self, telemetry: &Arc<Telemetry>, poll_interval: Duration) {
         telemetry.backend_resolved(self.backend.as_str(), poll_interval);

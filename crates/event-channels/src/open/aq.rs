@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use events_core::telemetry::Telemetry;
-use events_core::{Backend, Result};
+use events_core::{Backend, ErrorKind, Result};
 use events_migrations::Direction;
 use events_oracle_aq::{AqConfig, Flavour, Visibility, migrate};
 use events_queue_oracle::Server;
@@ -45,10 +45,14 @@ pub(super) async fn open(
     let settings = settings(config, server, flavour);
     let make = config.auto_migrate && !config.aq_queue.contains('{');
     apart(move || {
-        if make {
-            migrate::up(&settings)?;
-        }
-        let backend = events_oracle_aq::open(settings)?;
+        let backend = match events_oracle_aq::open(settings.clone()) {
+            // Only then, because a queue that a DBA has made is used without the right to make one.
+            Err(error) if make && error.kind() == ErrorKind::NotConfigured => {
+                migrate::up(&settings)?;
+                events_oracle_aq::open(settings)?
+            }
+            other => other?,
+        };
         Ok(Arc::new(backend) as Arc<dyn Backend>)
     })
     .await

@@ -53,6 +53,14 @@ impl Engine for Queues {
         if text.to_ascii_uppercase().starts_with("SELECT ") {
             return self.store.describe(&text, binds);
         }
+        // A block that names a package which is not granted is not compiled, so nothing of it runs.
+        for package in ["DBMS_AQ", "DBMS_AQADM"] {
+            if text.to_ascii_uppercase().contains(&format!("{package}."))
+                && self.store.is_revoked(package)?
+            {
+                return Err(block::undeclared(package));
+            }
+        }
         let block = Block::parse(&text)?;
         let mut run = Run {
             store: &mut self.store,
@@ -209,9 +217,6 @@ impl Run<'_> {
         let (package, name) = procedure
             .split_once('.')
             .ok_or_else(|| block::refused(procedure))?;
-        if self.store.is_revoked(package)? {
-            return Err(block::undeclared(package));
-        }
         match (package, name) {
             ("DBMS_AQ", "ENQUEUE") => self.enqueue(arguments),
             ("DBMS_AQ", "DEQUEUE") => self.dequeue(arguments),
