@@ -12,14 +12,15 @@ CREATE TABLE sqlspec_event_queue_queue (
 );
 
 -- Events that can be claimed, or are held. state: 0 ready, 1 leased, 2 given back to be claimed alone.
--- priority is stored negated, so that the key is read in the order of delivery and no claim sorts.
+-- priority, a 16 bit number, is stored negated, so that the key is read in the order of delivery and
+-- no claim sorts.
 -- lease_token is the fence: every claim raises it to its time in microseconds, or by one, and ack,
 -- nack and extend must match it.
 -- No index has a column that claim, renewal, release or retry changes, so that these are HOT
 -- updates, which touch no index; half of each page is left free for them.
 CREATE TABLE sqlspec_event_queue (
     queue_id         integer     NOT NULL,
-    priority         integer     NOT NULL DEFAULT 0,
+    priority         integer     NOT NULL DEFAULT 0 CHECK (priority BETWEEN -32767 AND 32768),
     id               bigint      GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME sqlspec_event_queue_id_seq),
     available_at     timestamptz NOT NULL DEFAULT statement_timestamp(),
     created_at       timestamptz NOT NULL DEFAULT statement_timestamp(),
@@ -50,7 +51,7 @@ CREATE TABLE sqlspec_event_queue_delayed (
     queue_id    integer     NOT NULL,
     due_at      timestamptz NOT NULL,
     id          bigint      GENERATED ALWAYS AS IDENTITY,
-    priority    integer     NOT NULL,
+    priority    integer     NOT NULL CHECK (priority BETWEEN -32767 AND 32768),
     created_at  timestamptz NOT NULL DEFAULT statement_timestamp(),
     expires_at  timestamptz,
     lease_token bigint      NOT NULL DEFAULT 0,
@@ -82,7 +83,7 @@ CREATE TABLE sqlspec_event_queue_done (
 
 -- Events that were given up: reason is max_attempts, rejected, expired or undecodable.
 CREATE TABLE sqlspec_event_queue_dead (
-    id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id          bigint      GENERATED ALWAYS AS IDENTITY,
     queue_id    integer     NOT NULL,
     priority    integer     NOT NULL,
     attempts    integer     NOT NULL,
@@ -95,10 +96,10 @@ CREATE TABLE sqlspec_event_queue_dead (
     event_id    uuid        NOT NULL,
     last_error  text,
     metadata    json,
-    payload     json        NOT NULL
+    payload     json        NOT NULL,
+    CONSTRAINT idx_sqlspec_event_queue_dead PRIMARY KEY (queue_id, id)
 );
 
-CREATE INDEX idx_sqlspec_event_queue_dead ON sqlspec_event_queue_dead (queue_id, died_at);
 CREATE INDEX idx_sqlspec_event_queue_dead_event ON sqlspec_event_queue_dead (event_id);
 CREATE INDEX idx_sqlspec_event_queue_expired ON sqlspec_event_queue_dead (died_at) WHERE reason = 'expired';
 
@@ -152,10 +153,14 @@ BEGIN
     IF $2 IS NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = 'payload is NULL: pass the JSON null to publish nothing else';
     END IF;
-    INSERT INTO sqlspec_event_queue_queue (channel)
-    SELECT $1
-     WHERE NOT EXISTS (SELECT FROM sqlspec_event_queue_queue AS q WHERE q.channel = $1)
-        ON CONFLICT (channel, consumer_group) DO NOTHING;
+    IF NOT EXISTS (SELECT FROM sqlspec_event_queue_queue AS q WHERE q.channel = $1) THEN
+        -- Whoever registers a group of this channel at the same time is waited for, then seen.
+        PERFORM pg_advisory_xact_lock(hashtextextended($1, 'sqlspec_event_queue'::regclass::oid::bigint));
+        INSERT INTO sqlspec_event_queue_queue (channel)
+        SELECT $1
+         WHERE NOT EXISTS (SELECT FROM sqlspec_event_queue_queue AS q WHERE q.channel = $1)
+            ON CONFLICT (channel, consumer_group) DO NOTHING;
+    END IF;
     IF $7 IS NOT NULL THEN
         -- A repeat locks nothing: the verdicts of its event would wait for this transaction.
         IF EXISTS (SELECT FROM sqlspec_event_queue_key AS k
@@ -187,10 +192,8 @@ BEGIN
         RAISE serialization_failure USING MESSAGE = format('channel %L was registered by another transaction meanwhile: try again', $1);
     END IF;
     -- NOTIFY makes commits wait for each other, so it is sent only where somebody waits for it.
-    PERFORM pg_notify('_ec_' || left(encode(sha256(convert_to(n.nspname || '.' || c.relname, 'UTF8')), 'hex'), 24), q.queue_id || ':')
+    PERFORM pg_notify('_ec_' || 'sqlspec_event_queue'::regclass::oid, q.queue_id || ':')
        FROM sqlspec_event_queue_queue AS q
-       JOIN pg_class AS c ON c.oid = 'sqlspec_event_queue'::regclass
-       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       WHERE q.channel = $1
         AND EXISTS (SELECT FROM sqlspec_event_queue_waiter AS w WHERE w.queue_id = q.queue_id AND w.until > clock_timestamp())
         AND pg_notification_queue_usage() < 0.5;

@@ -114,6 +114,8 @@ async fn each_role_does_its_work_and_nothing_else() -> Result<()> {
     let mut events = consumer
         .iter_events_with("orders", IterOptions::new().prefetch(1))
         .await?;
+    assert!(consumer.subscribe_group("orders", "audit").await?);
+    assert!(!consumer.subscribe_group("orders", "audit").await?);
     let mut seen = Vec::new();
     for turn in 0..4 {
         let message = next(&mut events).await;
@@ -140,7 +142,16 @@ async fn each_role_does_its_work_and_nothing_else() -> Result<()> {
         ("pub", "UPDATE sqlspec_event_queue SET state = 1"),
         ("pub", "DELETE FROM sqlspec_event_queue"),
         ("pub", "UPDATE sqlspec_event_queue_queue SET paused = true"),
+        (
+            "pub",
+            "UPDATE sqlspec_event_queue_queue SET channel = 'other'",
+        ),
+        ("pub", "UPDATE sqlspec_event_queue_key SET event_id = NULL"),
         ("pub", "DROP TABLE sqlspec_event_queue"),
+        (
+            "con",
+            "UPDATE sqlspec_event_queue_queue SET channel = 'other'",
+        ),
         ("con", "UPDATE sqlspec_event_queue_queue SET paused = true"),
         ("con", "TRUNCATE sqlspec_event_queue"),
         ("con", "DROP TABLE sqlspec_event_queue"),

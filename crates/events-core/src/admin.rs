@@ -23,10 +23,12 @@ pub trait Admin: fmt::Debug + Send + Sync {
     fn dead_letters(&self, channel: ChannelName, limit: usize) -> Pending<Vec<DeadLetter>>;
 
     /// Puts dead letters back into their queue with a fresh count of attempts; `None` is all of
-    /// the channel. Answers how many.
+    /// the channel. Answers how many. A backend may take several transactions for many of them, so
+    /// that after an error some are moved; calling again goes on.
     fn requeue(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64>;
 
-    /// Deletes dead letters for good; `None` is all of the channel. Answers how many.
+    /// Deletes dead letters for good; `None` is all of the channel. Answers how many. Many may be
+    /// deleted in several transactions.
     fn purge_dead(&self, channel: ChannelName, ids: Option<Vec<EventId>>) -> Pending<u64>;
 }
 

@@ -4,22 +4,22 @@ use events_core::{ChannelName, DeadLetter, EventId, GroupStats, Op, Result, Stat
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::database::Database;
-use crate::error::postgres;
+use crate::database::{Database, Values};
 use crate::row::{JsonText, Time, count, foreign_name, group, read, seconds, uuid};
+
+/// So many dead letters are moved or deleted in one transaction.
+const PAGE: usize = 1000;
 
 /// Counts what is stored for one channel, or for all.
 pub(crate) async fn stats(db: &Database, channel: Option<&ChannelName>) -> Result<Vec<Stats>> {
     let wanted = channel.map(ChannelName::as_str);
-    let rows = db.query(Op::Admin, &db.sql.queues, &[&wanted]).await?;
-    let queues: Vec<(i32, String, String)> = read(Op::Admin, &rows, |row| {
-        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+    let rows = db.query(Op::Admin, &db.sql.stats, &[&wanted]).await?;
+    let counted = read(Op::Admin, &rows, |row| {
+        let (channel, name): (String, String) = (row.try_get(6)?, row.try_get(7)?);
+        Ok((channel, name, group_stats(row)?))
     })?;
     let mut all: Vec<Stats> = Vec::new();
-    for (queue_id, channel, name) in queues {
-        let rows = db.query(Op::Admin, &db.sql.stats, &[&queue_id]).await?;
-        let row = rows.first().expect("an aggregate has one row");
-        let mut stats = group_stats(row).map_err(|e| postgres(Op::Admin, e))?;
+    for (channel, name, mut stats) in counted {
         stats.group = group(&name)?;
         match all
             .last_mut()
@@ -87,42 +87,108 @@ pub(crate) async fn dead_letters(
     letters.into_iter().map(named).collect()
 }
 
-/// Moves dead letters back into their queue.
+/// Moves dead letters back into their queue, a page in each transaction.
 pub(crate) async fn requeue(
     db: &Database,
     channel: &ChannelName,
     ids: Option<&[EventId]>,
 ) -> Result<u64> {
-    let ids: Option<Vec<Uuid>> = ids.map(|ids| ids.iter().map(uuid).collect());
-    let rows = db
-        .query(Op::Admin, &db.sql.requeue, &[&channel.as_str(), &ids])
-        .await?;
-    let queues: Vec<(i32, i64, i64)> = read(Op::Admin, &rows, |row| {
-        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
-    })?;
+    let mut dead = Dead::find(db, channel, ids).await?;
     let mut moved = 0;
-    for (queue_id, lowest, events) in queues {
-        if let Some(frontier) = db.frontiers.known(queue_id.into()) {
-            frontier.lock().rewind(None, lowest);
+    while let Some((queues, ids)) = dead.next_page(db).await? {
+        let page: Values<'_> = &[&queues, &ids];
+        let rows = db.query(Op::Admin, &db.sql.requeue, page).await?;
+        let queues: Vec<(i32, i64, i64)> = read(Op::Admin, &rows, |row| {
+            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+        })?;
+        for (queue_id, lowest, events) in queues {
+            if let Some(frontier) = db.frontiers.known(queue_id.into()) {
+                frontier.lock().rewind(None, lowest);
+            }
+            let events = u64::try_from(events).unwrap_or_default();
+            db.wakes.ring_queue(
+                queue_id.into(),
+                usize::try_from(events).unwrap_or(usize::MAX),
+            );
+            db.announce(queue_id.into(), Some(lowest));
+            moved += events;
         }
-        let events = u64::try_from(events).unwrap_or_default();
-        db.wakes.ring_queue(
-            queue_id.into(),
-            usize::try_from(events).unwrap_or(usize::MAX),
-        );
-        db.announce(queue_id.into(), Some(lowest));
-        moved += events;
     }
     Ok(moved)
 }
 
-/// Deletes dead letters for good.
+/// Deletes dead letters for good, a page in each transaction.
 pub(crate) async fn purge_dead(
     db: &Database,
     channel: &ChannelName,
     ids: Option<&[EventId]>,
 ) -> Result<u64> {
-    let ids: Option<Vec<Uuid>> = ids.map(|ids| ids.iter().map(uuid).collect());
-    db.execute(Op::Admin, &db.sql.purge_dead, &[&channel.as_str(), &ids])
-        .await
+    let mut dead = Dead::find(db, channel, ids).await?;
+    let mut gone = 0;
+    while let Some((queues, ids)) = dead.next_page(db).await? {
+        let page: Values<'_> = &[&queues, &ids];
+        gone += db.execute(Op::Admin, &db.sql.purge_dead, page).await?;
+    }
+    Ok(gone)
+}
+
+/// Dead letters of a channel that are there now, page by page; what dies meanwhile is not of them.
+enum Dead<'a> {
+    Named(&'a ChannelName, std::slice::Chunks<'a, EventId>),
+    /// Queues with the ids of the rows behind which they go on, and with which they end.
+    All(Vec<(i32, i64, i64)>),
+}
+
+impl<'a> Dead<'a> {
+    async fn find(
+        db: &Database,
+        channel: &'a ChannelName,
+        ids: Option<&'a [EventId]>,
+    ) -> Result<Self> {
+        if let Some(ids) = ids {
+            return Ok(Self::Named(channel, ids.chunks(PAGE)));
+        }
+        let rows = db
+            .query(Op::Admin, &db.sql.dead_queues, &[&channel.as_str()])
+            .await?;
+        let queues = read(Op::Admin, &rows, |row| {
+            Ok((row.try_get(0)?, i64::MIN, row.try_get(1)?))
+        })?;
+        Ok(Self::All(queues))
+    }
+
+    /// The queue and the id of each row; `None` at the end.
+    async fn next_page(&mut self, db: &Database) -> Result<Option<(Vec<i32>, Vec<i64>)>> {
+        match self {
+            Self::Named(channel, chunks) => {
+                let Some(chunk) = chunks.next() else {
+                    return Ok(None);
+                };
+                let events: Vec<Uuid> = chunk.iter().map(uuid).collect();
+                let values: Values<'_> = &[&channel.as_str(), &events];
+                page(db, &db.sql.dead_named, values).await.map(Some)
+            }
+            Self::All(queues) => {
+                while let Some((queue_id, after, upto)) = queues.last_mut() {
+                    let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+                    let values: Values<'_> = &[&*queue_id, &*after, &*upto, &limit];
+                    let (queue_ids, ids) = page(db, &db.sql.dead_page, values).await?;
+                    if let Some(last) = ids.last() {
+                        *after = *last;
+                        return Ok(Some((queue_ids, ids)));
+                    }
+                    queues.pop();
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+async fn page(db: &Database, sql: &str, values: Values<'_>) -> Result<(Vec<i32>, Vec<i64>)> {
+    let rows = db.query(Op::Admin, sql, values).await?;
+    let page = read(Op::Admin, &rows, |row| {
+        Ok((row.try_get::<_, i32>(0)?, row.try_get::<_, i64>(1)?))
+    })?;
+    Ok(page.into_iter().unzip())
 }

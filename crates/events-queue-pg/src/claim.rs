@@ -99,7 +99,8 @@ async fn attempt(db: &Database, frontier: &Frontier, claim: &Claim) -> Result<Cl
     let mut state = frontier.lock();
     if found.rows.is_empty() {
         // What is left to read may hold something.
-        let at_once = goes_on.then_some(Duration::ZERO);
+        let more = goes_on || claim.suspects && state.suspect().is_some();
+        let at_once = more.then_some(Duration::ZERO);
         found.next_due = at_once.or_else(|| state.next_due());
     } else {
         state.due_in(claim.lease);
@@ -158,9 +159,11 @@ async fn take(
     Ok(rows)
 }
 
-/// Takes the first event whose last lease ended, and no other with it.
+/// Takes the first event whose last lease ended, and no other with it. Those that somebody else has
+/// taken meanwhile are passed by, as many as the time allows.
 async fn take_alone(db: &Database, frontier: &Frontier, claim: &Claim) -> Result<Option<Row>> {
-    loop {
+    let begun = Instant::now();
+    while begun.elapsed() < BUDGET {
         let Some(suspect) = frontier.lock().suspect() else {
             return Ok(None);
         };
@@ -182,6 +185,7 @@ async fn take_alone(db: &Database, frontier: &Frontier, claim: &Claim) -> Result
             return Ok(Some(row));
         }
     }
+    Ok(None)
 }
 
 fn place(row: &Row) -> Place {

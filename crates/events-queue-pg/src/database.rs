@@ -1,56 +1,35 @@
-//! The pool, and how a statement is run on one of its connections.
+//! What operations share, and how a statement is run on one of its connections.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Object, Pool, Timeouts};
 use events_core::telemetry::StatementTimes;
 use events_core::{Op, Result};
 use events_pg_native::link::is_conflict;
 use events_queue::{AckDurability, Durability, QueueConfig, Wakes};
 use parking_lot::Mutex;
-use tokio::time::error::Elapsed;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 
-use crate::error::{pool, postgres, timed_out};
+use crate::ask::{Ask, Changed, Rows, Several, TypedValues, Unprepared};
+use crate::error::{postgres, timed_out};
 use crate::frontier::Frontiers;
 use crate::notify::Notify;
+use crate::pools::{Limit, Loan, Pools};
 use crate::row::{micros, queue};
 use crate::sql::Statements;
+
+pub(crate) use crate::ask::Values;
 
 /// How often a transaction that lost against another one is run again.
 const CONFLICTS: usize = 5;
 /// The shortest time for which a caller's id is remembered.
 const LEAST_KEY: Duration = Duration::from_secs(3600);
 
-/// Where connections come from.
-#[derive(Debug)]
-pub(crate) struct Pools {
-    own: Pool,
-    /// Another one to publish through, and whether it is ours to close. Its connections may be
-    /// shared with the application or lent by a proxy for one transaction each, so they are left
-    /// as they are and nothing is prepared on them.
-    publish: Option<(Pool, bool)>,
-}
-
-impl Pools {
-    pub(crate) fn one(own: Pool) -> Self {
-        Self { own, publish: None }
-    }
-
-    pub(crate) fn two(own: Pool, publish: Pool, closed_by_us: bool) -> Self {
-        Self {
-            own,
-            publish: Some((publish, closed_by_us)),
-        }
-    }
-}
-
 /// What statements need beside their values.
 #[derive(Debug)]
 pub(crate) struct Database {
-    pools: Pools,
+    pub(crate) pools: Pools,
     timeout: Duration,
     times: Mutex<StatementTimes>,
     pub(crate) sql: Statements,
@@ -61,9 +40,6 @@ pub(crate) struct Database {
     pub(crate) notify: Option<Arc<Notify>>,
     me: Weak<Self>,
 }
-
-/// The values of a statement.
-pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Database {
     pub(crate) fn new(
@@ -122,14 +98,7 @@ impl Database {
 
     /// Runs one statement as a transaction of its own, and again if it lost against another one.
     pub(crate) async fn query(&self, op: Op, sql: &str, values: Values<'_>) -> Result<Vec<Row>> {
-        let mut conflicts = 0;
-        loop {
-            match self.try_query(op, sql, values).await? {
-                Ok(rows) => return Ok(rows),
-                Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
-                Err(error) => return Err(postgres(op, error)),
-            }
-        }
+        self.run(op, &Rows(sql, values)).await
     }
 
     /// Runs statements as one transaction, and again if it lost against another one.
@@ -138,150 +107,97 @@ impl Database {
         op: Op,
         statements: &[(&str, Vec<&(dyn ToSql + Sync)>)],
     ) -> Result<Vec<Vec<Row>>> {
-        let mut conflicts = 0;
-        loop {
-            let mut connection = self.connection(op).await?;
-            let started = Instant::now();
-            let run = async {
-                let transaction = connection.transaction().await?;
-                let mut answers = Vec::with_capacity(statements.len());
-                for (sql, values) in statements {
-                    let statement = transaction.prepare_cached(sql).await?;
-                    answers.push(transaction.query(&statement, values).await?);
-                }
-                transaction.commit().await?;
-                Ok::<_, tokio_postgres::Error>(answers)
-            };
-            let answer = tokio::time::timeout(self.timeout, run).await;
-            match self.answered(op, connection, started, answer)? {
-                Ok(answers) => return Ok(answers),
-                Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
-                Err(error) => return Err(postgres(op, error)),
-            }
-        }
+        self.run(op, &Several(statements)).await
     }
 
-    /// Runs one statement that publishes; an error of the statement is for the caller to read.
+    /// As [`Database::query_all`]; an error of a statement is for the caller to read.
+    pub(crate) async fn try_query_all(
+        &self,
+        op: Op,
+        statements: &[(&str, Vec<&(dyn ToSql + Sync)>)],
+    ) -> Result<Result<Vec<Vec<Row>>, tokio_postgres::Error>> {
+        self.try_run(op, &Several(statements)).await
+    }
+
+    /// As [`Database::query`], and answers how many rows were changed.
+    pub(crate) async fn execute(&self, op: Op, sql: &str, values: Values<'_>) -> Result<u64> {
+        self.run(op, &Changed(sql, values)).await
+    }
+
+    /// Runs one statement that publishes, and again if it lost against another transaction; another
+    /// error of the statement is for the caller to read.
     pub(crate) async fn publish(
         &self,
         sql: &str,
-        values: &[(&(dyn ToSql + Sync), Type)],
+        values: TypedValues<'_>,
     ) -> Result<Result<Vec<Row>, tokio_postgres::Error>> {
-        let Some((pool, _)) = &self.pools.publish else {
-            let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
-            return self.try_query(Op::Publish, sql, &values).await;
-        };
-        let connection = self.take(Op::Publish, pool).await?;
-        let started = Instant::now();
-        let answer = tokio::time::timeout(self.timeout, connection.query_typed(sql, values)).await;
-        self.answered(Op::Publish, connection, started, answer)
-    }
-
-    /// As [`Database::publish`], and again if it lost against another transaction.
-    pub(crate) async fn publish_again(
-        &self,
-        sql: &str,
-        values: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<Vec<Row>> {
+        let limit = self.limit();
         let mut conflicts = 0;
         loop {
-            match self.publish(sql, values).await? {
-                Ok(rows) => return Ok(rows),
+            let (loan, own) = self.pools.publishing(limit, &self.sql).await?;
+            let answer = if own {
+                let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+                self.ask(Op::Publish, loan, limit, &Rows(sql, &values))
+                    .await?
+            } else {
+                self.ask(Op::Publish, loan, limit, &Unprepared(sql, values))
+                    .await?
+            };
+            match answer {
                 Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
-                Err(error) => return Err(postgres(Op::Publish, error)),
+                answer => return Ok(answer),
             }
         }
     }
 
-    /// As [`Database::query`]; an error of the statement is for the caller to read.
-    pub(crate) async fn try_query(
-        &self,
-        op: Op,
-        sql: &str,
-        values: Values<'_>,
-    ) -> Result<Result<Vec<Row>, tokio_postgres::Error>> {
-        let connection = self.connection(op).await?;
-        let started = Instant::now();
-        let run = async {
-            let statement = connection.prepare_cached(sql).await?;
-            connection.query(&statement, values).await
-        };
-        let answer = tokio::time::timeout(self.timeout, run).await;
-        self.answered(op, connection, started, answer)
+    async fn run<A: Ask>(&self, op: Op, what: &A) -> Result<A::Answer> {
+        let answer = self.try_run(op, what).await?;
+        answer.map_err(|error| postgres(op, error))
     }
 
-    fn answered<T>(
+    /// Asks on a connection of our own, and again if it was undone because of another transaction.
+    async fn try_run<A: Ask>(
         &self,
         op: Op,
-        connection: Object,
-        started: Instant,
-        answer: std::result::Result<T, Elapsed>,
-    ) -> Result<T> {
-        match answer {
-            Ok(answer) => {
-                self.times.lock().took(op.as_str(), started.elapsed());
-                Ok(answer)
-            }
-            Err(_) => {
-                // Its answer may still come, so nobody else is given this connection.
-                drop(Object::take(connection));
-                Err(timed_out(op, self.timeout))
-            }
-        }
-    }
-
-    /// Runs one statement, again if it lost against another one, and answers how many rows it
-    /// changed.
-    pub(crate) async fn execute(&self, op: Op, sql: &str, values: Values<'_>) -> Result<u64> {
+        what: &A,
+    ) -> Result<Result<A::Answer, tokio_postgres::Error>> {
+        let limit = self.limit();
         let mut conflicts = 0;
         loop {
-            let connection = self.connection(op).await?;
-            let started = Instant::now();
-            let run = async {
-                let statement = connection.prepare_cached(sql).await?;
-                connection.execute(&statement, values).await
-            };
-            let answer = tokio::time::timeout(self.timeout, run).await;
-            match self.answered(op, connection, started, answer)? {
-                Ok(changed) => return Ok(changed),
+            let loan = self.pools.own(op, limit, &self.sql).await?;
+            match self.ask(op, loan, limit, what).await? {
                 Err(error) if conflicts < CONFLICTS && is_conflict(&error) => conflicts += 1,
-                Err(error) => return Err(postgres(op, error)),
+                answer => return Ok(answer),
             }
         }
     }
 
-    /// A connection with our settings.
-    pub(crate) async fn connection(&self, op: Op) -> Result<Object> {
-        let connection = self.take(op, &self.pools.own).await?;
-        // A connection without a prepared statement is a new one.
-        if connection.statement_cache.size() == 0 {
-            let settings = async {
-                let statement = connection.prepare_cached(&self.sql.settings).await?;
-                connection.query(&statement, &[]).await
-            };
-            tokio::time::timeout(self.timeout, settings)
-                .await
-                .map_err(|_| timed_out(op, self.timeout))?
-                .map_err(|e| postgres(op, e))?;
-        }
-        Ok(connection)
+    async fn ask<A: Ask>(
+        &self,
+        op: Op,
+        mut loan: Loan,
+        limit: Limit,
+        what: &A,
+    ) -> Result<Result<A::Answer, tokio_postgres::Error>> {
+        let started = Instant::now();
+        let answer = tokio::time::timeout_at(limit.until, what.ask(&mut loan)).await;
+        let answer = answer.map_err(|_| timed_out(op, limit.time))?;
+        loan.give_back();
+        self.times.lock().took(op.as_str(), started.elapsed());
+        Ok(answer)
     }
 
-    async fn take(&self, op: Op, from: &Pool) -> Result<Object> {
-        let timeouts = Timeouts {
-            wait: Some(self.timeout),
-            create: Some(self.timeout),
-            recycle: Some(self.timeout),
-        };
-        from.timeout_get(&timeouts).await.map_err(|e| pool(op, e))
+    /// The limit of an operation that begins now: its connections, its repeats and everything.
+    fn limit(&self) -> Limit {
+        Limit {
+            time: self.timeout,
+            until: tokio::time::Instant::now() + self.timeout,
+        }
     }
 
     /// Closes the connections that nobody uses, and the others when they come back.
     pub(crate) fn close(&self) {
-        self.pools.own.close();
-        if let Some((pool, true)) = &self.pools.publish {
-            pool.close();
-        }
+        self.pools.close();
     }
 }
 

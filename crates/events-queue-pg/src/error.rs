@@ -17,6 +17,15 @@ pub(crate) fn pool(op: Op, error: PoolError) -> Error {
     pool_error(op, error).in_backend(BACKEND)
 }
 
+/// No connection for an operation; nothing was asked.
+pub(crate) fn none_in_time(op: Op, limit: std::time::Duration) -> Error {
+    Error::new(ErrorKind::Busy, op)
+        .because(format!(
+            "no connection became free or could be made within {limit:?}; use a larger pool_size, or see whether the server answers"
+        ))
+        .in_backend(BACKEND)
+}
+
 /// An operation that the server did not answer in time.
 pub(crate) fn timed_out(op: Op, limit: std::time::Duration) -> Error {
     Error::new(ErrorKind::Timeout, op)

@@ -3,6 +3,9 @@
 //! The first caller does its own work at once. Whoever comes while the server is busy with that
 //! waits for the next statement, which then carries all of them: batching without a timer. Only
 //! one statement is under way, so calls take effect in the order in which they were made.
+//!
+//! So many are kept whatever their callers do; beyond that a call is kept for as long as its caller
+//! waits, so that those who give up and try again fill no memory while the server is stuck.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,6 +16,16 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::tasks::Tasks;
+use crate::ticket::Begun;
+
+/// So many calls wait even if their callers stop waiting.
+const MOST_KEPT: usize = 8192;
+/// So many bytes of events wait even if their callers stop waiting.
+const MOST_KEPT_BYTES: usize = 16 * 1024 * 1024;
+/// The most bytes of events in one statement, beyond its first call.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// Fewer calls that may be given up are not worth a search.
+const FEW: usize = 64;
 
 /// What is done for several callers at once.
 pub(crate) trait Shared: Send + Sync + 'static {
@@ -28,11 +41,14 @@ pub(crate) trait Shared: Send + Sync + 'static {
     /// How much a request is; `None` for one that must be done alone.
     fn weight(request: &Self::Request) -> Option<usize>;
 
+    /// How much memory a request takes.
+    fn bytes(request: &Self::Request) -> usize;
+
     /// Does it: one answer for each request, or an error for all, of which then none was done.
     fn run(
         &self,
         requests: &[Self::Request],
-    ) -> impl Future<Output = Result<Vec<Self::Answer>>> + Send;
+    ) -> impl Future<Output = Result<Vec<Result<Self::Answer>>>> + Send;
 }
 
 /// Gathers the calls of one kind.
@@ -43,13 +59,57 @@ pub(crate) struct Gather<S: Shared> {
 
 struct Queue<S: Shared> {
     waiting: VecDeque<Job<S>>,
+    bytes: usize,
+    /// The calls, and their bytes, that have come since the last search and for which there was no
+    /// room.
+    crowd: (usize, usize),
     /// Somebody does the work, and will see to what waits.
     served: bool,
 }
 
 struct Job<S: Shared> {
     request: S::Request,
+    bytes: usize,
     answer: oneshot::Sender<Result<S::Answer>>,
+}
+
+impl<S: Shared> Queue<S> {
+    /// Appends a call; answers whether there is room for it whatever its caller does.
+    fn push(&mut self, job: Job<S>) -> bool {
+        let bytes = job.bytes;
+        let room = self.waiting.len() < MOST_KEPT && self.bytes + bytes <= MOST_KEPT_BYTES;
+        let room = room || self.waiting.is_empty();
+        self.bytes += bytes;
+        self.waiting.push_back(job);
+        if !room {
+            let (calls, more) = self.crowd;
+            self.crowd = (calls + 1, more + bytes);
+            if calls > FEW.max(self.waiting.len() / 4) || more > MOST_KEPT_BYTES {
+                self.sweep();
+            }
+        }
+        room
+    }
+
+    /// Takes out what was given up.
+    fn sweep(&mut self) {
+        self.waiting.retain(|job| !job.is_given_up());
+        self.bytes = self.waiting.iter().map(|job| job.bytes).sum();
+        self.crowd = (0, 0);
+    }
+
+    fn pop(&mut self) -> Option<Job<S>> {
+        let job = self.waiting.pop_front()?;
+        self.bytes -= job.bytes;
+        Some(job)
+    }
+}
+
+impl<S: Shared> Job<S> {
+    /// Its caller has gone, and nothing else waits for the answer.
+    fn is_given_up(&self) -> bool {
+        self.answer.is_closed()
+    }
 }
 
 impl<S: Shared> Gather<S> {
@@ -58,6 +118,8 @@ impl<S: Shared> Gather<S> {
             work,
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
+                bytes: 0,
+                crowd: (0, 0),
                 served: false,
             }),
         })
@@ -68,10 +130,15 @@ impl<S: Shared> Gather<S> {
         self: &Arc<Self>,
         tasks: &Arc<Tasks>,
         request: S::Request,
-    ) -> impl Future<Output = Result<S::Answer>> + Send + use<S> {
+    ) -> Begun<S::Answer> {
         let (answer, answered) = oneshot::channel();
+        let job = Job {
+            bytes: S::bytes(&request),
+            request,
+            answer,
+        };
         let mut queue = self.queue.lock();
-        queue.waiting.push_back(Job { request, answer });
+        let kept = queue.push(job);
         let leads = !std::mem::replace(&mut queue.served, true);
         drop(queue);
         let service = leads.then(|| Service {
@@ -79,25 +146,35 @@ impl<S: Shared> Gather<S> {
             tasks: Arc::clone(tasks),
             handed_on: false,
         });
-        async move {
+        let work = async move {
             if let Some(service) = service {
                 service.lead().await;
             }
             answered.await.unwrap_or_else(|_| Err(ended(S::OP)))
+        };
+        Begun {
+            work: Box::pin(work),
+            kept,
         }
     }
 
     /// What can be done at once; `None` when nothing waits and the service ends.
     fn next(&self) -> Option<Vec<Job<S>>> {
         let mut queue = self.queue.lock();
-        let (mut jobs, mut total) = (Vec::new(), 0);
+        let (mut jobs, mut total, mut bytes) = (Vec::new(), 0, 0);
         while let Some(job) = queue.waiting.front() {
+            if job.is_given_up() {
+                let _ = queue.pop();
+                continue;
+            }
             let weight = S::weight(&job.request);
             total += weight.unwrap_or(S::MOST);
-            if !jobs.is_empty() && (weight.is_none() || total > S::MOST) {
+            bytes += job.bytes;
+            let full = weight.is_none() || total > S::MOST || bytes > MOST_BYTES;
+            if full && !jobs.is_empty() {
                 break;
             }
-            jobs.extend(queue.waiting.pop_front());
+            jobs.extend(queue.pop());
             if weight.is_none() {
                 break;
             }
@@ -115,15 +192,16 @@ impl<S: Shared> Gather<S> {
             Ok(done) => {
                 for (answer, done) in answers.into_iter().zip(done) {
                     // One that does not wait any more was dropped together with its caller.
-                    let _ = answer.send(Ok(done));
+                    let _ = answer.send(done);
                 }
             }
             // Refused together; it may be that only one of them is to blame.
             Err(error) if requests.len() > 1 && !error.is_retryable() => {
                 for (request, answer) in requests.into_iter().zip(answers) {
                     let done = self.work.run(std::slice::from_ref(&request)).await;
-                    let _ = answer
-                        .send(done.and_then(|mut done| done.pop().ok_or_else(|| ended(S::OP))));
+                    let done =
+                        done.and_then(|mut done| done.pop().unwrap_or_else(|| Err(ended(S::OP))));
+                    let _ = answer.send(done);
                 }
             }
             Err(error) => {
@@ -183,6 +261,7 @@ impl<S: Shared> Drop for Service<S> {
             queue.served = false;
             // Their senders go with them, which tells their callers.
             queue.waiting.clear();
+            queue.bytes = 0;
         }
     }
 }
@@ -203,6 +282,7 @@ fn ended(op: Op) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use events_testkit::cancel_at;
     use tokio::runtime::{Builder, Handle};
     use tokio::sync::Semaphore;
 
@@ -219,16 +299,21 @@ mod tests {
         const OP: Op = Op::Publish;
 
         fn weight(request: &u32) -> Option<usize> {
-            (*request < 100).then_some(1)
+            (*request < 100 || *request >= 1_000_000).then_some(1)
         }
 
-        async fn run(&self, requests: &[u32]) -> Result<Vec<u32>> {
+        /// A number from a million on is of that many bytes.
+        fn bytes(request: &u32) -> usize {
+            usize::try_from(*request).unwrap() / 1_000_000 * 1_000_000
+        }
+
+        async fn run(&self, requests: &[u32]) -> Result<Vec<Result<u32>>> {
             self.allowed.acquire().await.unwrap().forget();
             self.batches.lock().push(requests.to_vec());
             if requests.contains(&13) {
                 return Err(Error::invalid_input(Op::Publish, "13"));
             }
-            Ok(requests.iter().map(|n| n * 2).collect())
+            Ok(requests.iter().map(|n| Ok(n * 2)).collect())
         }
     }
 
@@ -242,7 +327,7 @@ mod tests {
             });
             let asked: Vec<_> = numbers
                 .iter()
-                .map(|number| tokio::spawn(gather.ask(&tasks, *number)))
+                .map(|number| tokio::spawn(gather.ask(&tasks, *number).work))
                 .collect();
             // Every call has been made before the first one is served.
             gather.work.allowed.add_permits(1000);
@@ -290,9 +375,81 @@ mod tests {
             let leader = gather.ask(&tasks, 1);
             let other = gather.ask(&tasks, 2);
             drop(leader);
-            assert_eq!(other.await.unwrap_err().kind(), ErrorKind::Closed);
+            assert_eq!(other.work.await.unwrap_err().kind(), ErrorKind::Closed);
             gather.work.allowed.add_permits(1);
-            assert_eq!(gather.ask(&tasks, 3).await.unwrap(), 6);
+            assert_eq!(gather.ask(&tasks, 3).work.await.unwrap(), 6);
+        });
+    }
+
+    #[test]
+    fn a_statement_holds_a_bounded_number_of_bytes_and_at_least_one_call() {
+        let (batches, _) = batches_of(&[3_000_000, 1_000_000, 1_000_000, 9_000_000, 1]);
+        let expected = [
+            vec![3_000_000, 1_000_000],
+            vec![1_000_000],
+            vec![9_000_000],
+            vec![1],
+        ];
+        assert_eq!(batches, expected);
+    }
+
+    /// Callers that give up while the server is stuck leave no more than so much behind; those who
+    /// wait are served.
+    #[test]
+    fn only_so_much_is_kept_whatever_its_callers_do() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let tasks = Tasks::new("poll_queue", Handle::current());
+            let gather = Gather::new(Doubling {
+                allowed: Semaphore::new(0),
+                batches: Mutex::default(),
+            });
+            let call = |number| {
+                let (gather, own) = (Arc::clone(&gather), Arc::clone(&tasks));
+                tasks.submit_line(Op::Publish, move || gather.ask(&own, number))
+            };
+            // Each is asked for, then given up.
+            for round in 0..4 {
+                for n in 0..MOST_KEPT {
+                    assert!(cancel_at(1, call(1)).await.is_none());
+                    if n % FEW == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                let waiting = gather.queue.lock().waiting.len();
+                assert!(waiting <= MOST_KEPT * 2, "{round}: {waiting}");
+            }
+            let waits = call(2);
+            let waits = tokio::spawn(waits);
+            tokio::task::yield_now().await;
+            gather.work.allowed.add_permits(MOST_KEPT);
+            assert_eq!(waits.await.unwrap().unwrap(), 4);
+            let done: usize = gather.work.batches.lock().iter().map(Vec::len).sum();
+            assert!(
+                (MOST_KEPT..=MOST_KEPT + 2).contains(&done),
+                "the kept ones, the first and the one that waited: {done}"
+            );
+            assert_eq!(gather.queue.lock().bytes, 0);
+        });
+    }
+
+    #[test]
+    fn large_events_that_nobody_waits_for_are_bounded_by_their_bytes() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let tasks = Tasks::new("poll_queue", Handle::current());
+            let gather = Gather::new(Doubling {
+                allowed: Semaphore::new(0),
+                batches: Mutex::default(),
+            });
+            for _ in 0..1000 {
+                let (gather, own) = (Arc::clone(&gather), Arc::clone(&tasks));
+                let asked = tasks.submit_line(Op::Publish, move || gather.ask(&own, 1_000_000));
+                assert!(cancel_at(1, asked).await.is_none());
+                tokio::task::yield_now().await;
+            }
+            let waiting = gather.queue.lock().waiting.len();
+            assert!(waiting <= 2 * 16 + 2, "{waiting} MB");
         });
     }
 }

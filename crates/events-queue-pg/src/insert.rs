@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use events_core::{ChannelName, Op, Result};
+use events_core::{ChannelName, Error, ErrorKind, Op, Result};
 use events_queue::NewRow;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::database::Database;
 use crate::error::postgres;
 use crate::gather::Shared;
+use crate::register::{Queues, register_default};
 use crate::row::{Json, micros, rank, seconds, uuid};
 
 /// Stores events for several callers at once.
@@ -32,24 +33,59 @@ impl Shared for Publishing {
         (!keyed).then_some(request.len())
     }
 
-    async fn run(&self, requests: &[Self::Request]) -> Result<Vec<usize>> {
+    fn bytes(request: &Self::Request) -> usize {
+        let size = |row: &NewRow| {
+            let metadata = row.parts.metadata.as_ref();
+            row.parts.payload.text().len() + metadata.map_or(0, |metadata| metadata.text().len())
+        };
+        request.iter().map(size).sum()
+    }
+
+    async fn run(&self, requests: &[Self::Request]) -> Result<Vec<Result<usize>>> {
         let db = &self.0;
-        let columns = Columns::of(requests.iter().flatten());
-        let stored = insert(db, &columns).await?;
+        let (mut told, mut held) = (Queues::default(), BTreeMap::<String, Error>::new());
+        let stored = loop {
+            let goes = |request: &&Vec<NewRow>| refused(request, &held).is_none();
+            let columns = Columns::of(requests.iter().filter(goes).flatten());
+            match insert(db, &columns, &told).await? {
+                Ok(stored) => break stored,
+                Err(missing) => {
+                    for channel in missing {
+                        match register_default(db, &channel, &mut told).await {
+                            Ok(()) => {}
+                            // That is the trouble of those who publish to it.
+                            Err(error) if error.kind() == ErrorKind::Busy => {
+                                held.insert(channel, error);
+                            }
+                            Err(error) => return Err(error),
+                        }
+                    }
+                }
+            }
+        };
         let mut channels: BTreeMap<&ChannelName, usize> = BTreeMap::new();
-        for row in requests.iter().flatten() {
+        let going = requests.iter().filter(|r| refused(r, &held).is_none());
+        for row in going.flatten() {
             *channels.entry(&row.parts.channel).or_default() += 1;
         }
         stored.tell(db);
         for (channel, events) in channels {
             db.wakes.ring_channel(channel, events);
         }
-        Ok(match requests {
-            [_] => vec![stored.events],
+        let answer = |request: &Vec<NewRow>| match (refused(request, &held), requests) {
+            (Some(error), _) => Err(error.clone()),
+            (None, [_]) => Ok(stored.events),
             // None of them was a repeat.
-            several => several.iter().map(Vec::len).collect(),
-        })
+            (None, _) => Ok(request.len()),
+        };
+        Ok(requests.iter().map(answer).collect())
     }
+}
+
+/// Why a request is not done, if it is for one of these channels.
+fn refused<'e>(request: &[NewRow], held: &'e BTreeMap<String, Error>) -> Option<&'e Error> {
+    let mut channels = request.iter().map(|row| row.parts.channel.as_str());
+    channels.find_map(|channel| held.get(channel))
 }
 
 /// What a publish brought into which queues.
@@ -59,6 +95,9 @@ pub(crate) struct Stored {
     pub(crate) events: usize,
     appeared: Vec<Appeared>,
 }
+
+/// Stored, or these channels are not registered and nothing was stored.
+pub(crate) type Answer = std::result::Result<Stored, Vec<String>>;
 
 /// Events of one queue and priority.
 #[derive(Debug)]
@@ -95,8 +134,11 @@ impl Stored {
     }
 }
 
-async fn insert(db: &Database, columns: &Columns<'_>) -> Result<Stored> {
-    if columns.plain {
+async fn insert(db: &Database, columns: &Columns<'_>, told: &Queues) -> Result<Answer> {
+    if columns.ids.is_empty() {
+        return Ok(Ok(Stored::default()));
+    }
+    if columns.plain && told.ids.is_empty() {
         let relaxed = db.publish_relaxed();
         let mut values = columns.values();
         values.push((&relaxed, Type::BOOL));
@@ -109,16 +151,17 @@ async fn insert(db: &Database, columns: &Columns<'_>) -> Result<Stored> {
             None => &db.sql.insert,
         };
         match db.publish(sql, &values).await? {
-            Ok(rows) => return plain(columns, &rows),
+            Ok(rows) => return plain(columns, &rows).map(Ok),
             // A channel without a group.
             Err(error) if error.code() == Some(&SqlState::NOT_NULL_VIOLATION) => {}
             Err(error) => return Err(postgres(Op::Publish, error)),
         }
     }
     let relaxed = db.publish_relaxed();
-    let values = columns.all_values(&relaxed);
-    let rows = db.publish_again(&db.sql.insert_any, &values).await?;
-    any(columns, &rows).map_err(|e| postgres(Op::Publish, e))
+    let values = columns.all_values(&relaxed, told);
+    let rows = db.publish(&db.sql.insert_any, &values).await?;
+    rows.and_then(|rows| any(columns, &rows))
+        .map_err(|e| postgres(Op::Publish, e))
 }
 
 fn plain(columns: &Columns<'_>, rows: &[Row]) -> Result<Stored> {
@@ -144,8 +187,9 @@ fn plain(columns: &Columns<'_>, rows: &[Row]) -> Result<Stored> {
 }
 
 /// Reads the answer of the statement that can do everything.
-pub(crate) fn any(columns: &Columns<'_>, rows: &[Row]) -> Result<Stored, tokio_postgres::Error> {
+pub(crate) fn any(columns: &Columns<'_>, rows: &[Row]) -> Result<Answer, tokio_postgres::Error> {
     let mut stored = Stored::default();
+    let mut missing = Vec::new();
     let mut keys = 0;
     for row in rows {
         if let Some(queue_id) = row.try_get(0)? {
@@ -157,10 +201,14 @@ pub(crate) fn any(columns: &Columns<'_>, rows: &[Row]) -> Result<Stored, tokio_p
             });
         }
         keys = row.try_get::<_, i64>(5)?;
+        missing.extend(row.try_get::<_, Option<String>>(7)?);
+    }
+    if !missing.is_empty() {
+        return Ok(Err(missing));
     }
     let unkeyed = columns.keyed.iter().filter(|keyed| !**keyed).count();
     stored.events = unkeyed + usize::try_from(keys).unwrap_or_default();
-    Ok(stored)
+    Ok(Ok(stored))
 }
 
 /// The events as one array for each column.
@@ -230,11 +278,14 @@ impl<'a> Columns<'a> {
     pub(crate) fn all_values<'s>(
         &'s self,
         relaxed: &'s bool,
+        told: &'s Queues,
     ) -> Vec<(&'s (dyn ToSql + Sync), Type)> {
         let mut values = self.values();
         values.push((&self.delays, Type::INT8_ARRAY));
         values.push((&self.keyed, Type::BOOL_ARRAY));
         values.push((relaxed, Type::BOOL));
+        values.push((&told.channels, Type::TEXT_ARRAY));
+        values.push((&told.ids, Type::INT4_ARRAY));
         values
     }
 }

@@ -19,6 +19,7 @@
 //! ```
 
 mod admin;
+mod ask;
 mod claim;
 mod clean_up;
 mod config;
@@ -33,6 +34,7 @@ mod notify;
 mod open;
 #[cfg(test)]
 mod plan_tests;
+mod pools;
 mod register;
 mod row;
 mod settle;

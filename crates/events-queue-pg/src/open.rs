@@ -9,9 +9,10 @@ use events_queue::{QueueBackend, Wakes};
 use tokio::runtime::Handle;
 use tokio_postgres::Client;
 
-use crate::database::{Database, Pools};
+use crate::database::Database;
 use crate::error::{BACKEND, postgres};
 use crate::notify::{Ear, Notify};
+use crate::pools::Pools;
 use crate::tasks::Tasks;
 use crate::{PostgresConfig, PostgresStore, migrate};
 

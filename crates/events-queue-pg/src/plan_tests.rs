@@ -22,7 +22,7 @@ fn prepared() -> Option<Database> {
 
 /// The generic plan of a statement, made with our settings.
 fn plan(database: &Database, name: &str, sql: &str) -> String {
-    let parameters = (1..=9)
+    let parameters = (1..=11)
         .rev()
         .find(|n| sql.contains(&format!("${n}")))
         .unwrap_or(0);
@@ -139,6 +139,57 @@ fn expected(sql: &Statements) -> Vec<(&'static str, &str, &'static [&'static str
             &["using idx_sqlspec_event_queue_expired"],
         ),
         (
+            "stats",
+            &sql.stats,
+            &[
+                "Index Only Scan using idx_sqlspec_event_queue_done",
+                "using idx_sqlspec_event_queue_delayed",
+                "using idx_sqlspec_event_queue_dead",
+                CLAIM,
+            ],
+        ),
+        (
+            "dead_letters",
+            &sql.dead_letters,
+            &["using idx_sqlspec_event_queue_dead on"],
+        ),
+        (
+            "dead_queues",
+            &sql.dead_queues,
+            &["using idx_sqlspec_event_queue_dead on"],
+        ),
+        (
+            "dead_page",
+            &sql.dead_page,
+            &["using idx_sqlspec_event_queue_dead on"],
+        ),
+        (
+            "dead_named",
+            &sql.dead_named,
+            &["using idx_sqlspec_event_queue_dead_event"],
+        ),
+        (
+            "requeue",
+            &sql.requeue,
+            &[
+                "using idx_sqlspec_event_queue_dead on",
+                "Tid Scan on sqlspec_event_queue_dead",
+            ],
+        ),
+        (
+            "purge_dead",
+            &sql.purge_dead,
+            &[
+                "using idx_sqlspec_event_queue_dead on",
+                "Tid Scan on sqlspec_event_queue_dead",
+            ],
+        ),
+        (
+            "insert_any",
+            &sql.insert_any,
+            &["using idx_sqlspec_event_queue_queue"],
+        ),
+        (
             "insert",
             &sql.insert,
             &["using idx_sqlspec_event_queue_queue"],
@@ -196,7 +247,10 @@ fn plans_are_the_same_on_new_vacuumed_and_large_tables() {
          INSERT INTO sqlspec_event_queue_delayed (queue_id, due_at, priority, event_id, payload)
          SELECT n % 3, now() + n * interval '1 s', 0, gen_random_uuid(), '1' FROM generate_series(1, 100000) AS n;
          INSERT INTO sqlspec_event_queue_done (queue_id, id, priority, attempts, created_at, event_id, payload)
-         SELECT n % 3, n, 0, 1, now(), gen_random_uuid(), '1' FROM generate_series(1, 100000) AS n",
+         SELECT n % 3, n, 0, 1, now(), gen_random_uuid(), '1' FROM generate_series(1, 100000) AS n;
+         INSERT INTO sqlspec_event_queue_dead
+                (queue_id, priority, attempts, lease_token, requeues, keyed, reason, created_at, event_id, payload)
+         SELECT n % 3, 0, 1, 0, 0, false, 'rejected', now(), gen_random_uuid(), '1' FROM generate_series(1, 100000) AS n",
     );
     check(&database, "large");
     database.query("ANALYZE");

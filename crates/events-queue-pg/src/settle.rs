@@ -30,10 +30,19 @@ impl Shared for Settling {
         Some(request.len())
     }
 
-    async fn run(&self, requests: &[Self::Request]) -> Result<Vec<Self::Answer>> {
+    fn bytes(request: &Self::Request) -> usize {
+        request
+            .iter()
+            .map(|settlement| {
+                size_of_val(settlement) + error_of(&settlement.verdict).map_or(0, str::len)
+            })
+            .sum()
+    }
+
+    async fn run(&self, requests: &[Self::Request]) -> Result<Vec<Result<Self::Answer>>> {
         let all: Vec<&StoreSettlement> = requests.iter().flatten().collect();
         let mut outcomes = settle(&self.0, &all).await?.into_iter();
-        let own = |request: &Self::Request| outcomes.by_ref().take(request.len()).collect();
+        let own = |request: &Self::Request| Ok(outcomes.by_ref().take(request.len()).collect());
         Ok(requests.iter().map(own).collect())
     }
 }

@@ -26,7 +26,9 @@ macro_rules! statements {
 }
 
 statements! {
-    ack_delete, ack_keep, bury, bury_exhausted, bury_expired, claim, claim_alone, dead_letters, extend,
-    insert, insert_any, insert_batch, leave, levels, look, outlook, ping, promote, prove, purge_acked, purge_dead, purge_expired, purge_keys, purge_waiters,
-    queues, register, release, requeue, retry, retry_later, settings, stats, wait, wake,
+    ack_delete, ack_keep, bury, bury_exhausted, bury_expired, claim, claim_alone, dead_letters,
+    dead_named, dead_page, dead_queues, extend, insert, insert_any, insert_batch, known, leave,
+    levels, limits, look, notice, outlook, ping, promote, prove, purge_acked, purge_dead,
+    purge_expired, purge_keys, purge_waiters, register, register_default, register_lock,
+    release, requeue, retry, retry_later, settings, stats, wait, wake,
 }

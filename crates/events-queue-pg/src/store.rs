@@ -82,7 +82,7 @@ impl QueueStore for PostgresStore {
     fn insert(&self, rows: Vec<NewRow>) -> Pending<usize> {
         let (publishing, tasks) = (Arc::clone(&self.publishing), Arc::clone(&self.tasks));
         self.tasks
-            .submit(Op::Publish, move || publishing.ask(&tasks, rows))
+            .submit_line(Op::Publish, move || publishing.ask(&tasks, rows))
     }
 
     fn register(&self, channel: ChannelName, group: Option<GroupName>) -> Pending<Registration> {
@@ -116,9 +116,9 @@ impl QueueStore for PostgresStore {
         let (settling, tasks) = (Arc::clone(&self.settling), Arc::clone(&self.tasks));
         let work = move || settling.ask(&tasks, settlements);
         if own {
-            return self.tasks.submit_own(Op::Claim, work);
+            return self.tasks.submit_own(Op::Claim, move || work().keep());
         }
-        self.tasks.submit(Op::Ack, work)
+        self.tasks.submit_line(Op::Ack, work)
     }
 
     fn clean_up(&self, limit: usize) -> Pending<CleanUp> {
@@ -226,6 +226,6 @@ fn release(claimed: Claimed, settling: &Arc<Gather<Settling>>, tasks: &Arc<Tasks
     };
     let settlements: Vec<_> = claimed.rows.into_iter().map(release).collect();
     let (settling, own) = (Arc::clone(settling), Arc::clone(tasks));
-    let work = move || settling.ask(&own, settlements);
+    let work = move || settling.ask(&own, settlements).keep();
     tasks.submit_own(Op::Claim, work).detach();
 }

@@ -7,9 +7,10 @@ use event_listener::Event;
 use events_core::{Error, ErrorKind, Op, Pending, Result};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use crate::error::BACKEND;
-use crate::ticket::{Salvage, Slot, Sweep, Ticket};
+use crate::ticket::{Begun, Salvage, Slot, Sweep, Ticket};
 
 /// Starts operations on one runtime.
 pub(crate) struct Tasks {
@@ -48,6 +49,15 @@ impl Tasks {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        self.submit_line(op, move || Begun::whatever(work()))
+    }
+
+    /// An operation that stands in a line, for which there may be no room.
+    pub(crate) fn submit_line<T: Send + 'static>(
+        self: &Arc<Self>,
+        op: Op,
+        work: impl FnOnce() -> Begun<T> + Send + 'static,
+    ) -> Pending<T> {
         if self.state.lock().closed {
             return Pending::ready(Err(closed(op).in_backend(self.name)));
         }
@@ -78,36 +88,36 @@ impl Tasks {
             slot,
             Arc::clone(self),
             op,
-            Box::new(move || Box::pin(work())),
+            Box::new(move || Begun::whatever(work())),
         ))
     }
 
     /// An operation of the store's own, which is done even if the close came before it.
-    pub(crate) fn submit_own<T, F>(
+    pub(crate) fn submit_own<T: Send + 'static>(
         self: &Arc<Self>,
         op: Op,
-        work: impl FnOnce() -> F + Send + 'static,
-    ) -> Pending<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
+        work: impl FnOnce() -> Begun<T> + Send + 'static,
+    ) -> Pending<T> {
         Pending::started(Ticket::new(
             Slot::new(None),
             Arc::clone(self),
             op,
-            Box::new(move || Box::pin(work())),
+            Box::new(work),
         ))
     }
 
     /// Runs a task that the close waits for.
-    pub(crate) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(
+        self: &Arc<Self>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
         self.state.lock().running += 1;
         let running = Running(Arc::clone(self));
-        drop(self.runtime.spawn(async move {
+        let task = self.runtime.spawn(async move {
             let _running = running;
             work.await;
-        }));
+        });
+        task.abort_handle()
     }
 
     /// Refuses what comes from now on; answers whether this was the first call.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use events_core::{Error, ErrorKind, Op, Operation, Result, block_on_until};
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
 use crate::tasks::{Tasks, closed};
 
@@ -14,8 +15,29 @@ use crate::tasks::{Tasks, closed};
 pub(crate) type Salvage<T> = Box<dyn Fn(T) + Send + Sync>;
 
 /// Begins the work of an operation; it is dropped if nobody ever asks for it.
-pub(crate) type Work<T> =
-    Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<T>> + Send>> + Send>;
+pub(crate) type Work<T> = Box<dyn FnOnce() -> Begun<T> + Send>;
+
+/// Work that has its place among others of its kind.
+pub(crate) struct Begun<T> {
+    pub(crate) work: Pin<Box<dyn Future<Output = Result<T>> + Send>>,
+    /// It is done even if its caller stops waiting.
+    pub(crate) kept: bool,
+}
+
+impl<T> Begun<T> {
+    /// Work that is done whatever its caller does.
+    pub(crate) fn whatever(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
+        Self {
+            work: Box::pin(work),
+            kept: true,
+        }
+    }
+
+    /// The same, kept even without room.
+    pub(crate) fn keep(self) -> Self {
+        Self { kept: true, ..self }
+    }
+}
 
 /// Where a task leaves its answer.
 pub(crate) struct Slot<T> {
@@ -127,6 +149,8 @@ pub(crate) struct Ticket<T> {
     tasks: Arc<Tasks>,
     op: Op,
     work: Option<Work<T>>,
+    /// The task of work that is not kept.
+    unkept: Option<AbortHandle>,
 }
 
 impl<T: Send + 'static> Ticket<T> {
@@ -136,6 +160,7 @@ impl<T: Send + 'static> Ticket<T> {
             tasks,
             op,
             work: Some(work),
+            unkept: None,
         }
     }
 
@@ -143,8 +168,9 @@ impl<T: Send + 'static> Ticket<T> {
         if let Some(work) = self.work.take() {
             let finish = Finish::new(Arc::clone(&self.slot), self.op, self.tasks.name);
             // Here and not in the task, so that operations take their places in the order of calls.
-            let work = work();
-            self.tasks.spawn(async move { finish.finish(work.await) });
+            let Begun { work, kept } = work();
+            let task = self.tasks.spawn(async move { finish.finish(work.await) });
+            self.unkept = (!kept).then_some(task);
         }
     }
 }
@@ -177,6 +203,7 @@ impl<T: Send + 'static> Future for Ticket<T> {
 impl<T: Send + 'static> Operation<T> for Ticket<T> {
     fn start(mut self: Pin<&mut Self>) {
         self.begin();
+        self.unkept = None;
     }
 
     fn wait(self: Pin<Box<Self>>) -> Result<T> {
@@ -188,7 +215,12 @@ impl<T> Drop for Ticket<T> {
     fn drop(&mut self) {
         let mut state = self.slot.state.lock();
         match &*state {
-            State::Waiting(_) => *state = State::Abandoned,
+            State::Waiting(_) => {
+                *state = State::Abandoned;
+                if let Some(task) = &self.unkept {
+                    task.abort();
+                }
+            }
             State::Done(_) => {
                 if let State::Done(answer) = std::mem::replace(&mut *state, State::Taken) {
                     drop(state);

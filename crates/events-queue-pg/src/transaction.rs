@@ -15,6 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::PostgresStore;
 use crate::error::postgres;
 use crate::insert::{Columns, any};
+use crate::register::{Queues, register_default};
 
 /// Publishes events in a transaction of the caller's own, in order, all of them or none; the ids
 /// come in the same order. `event_channels::postgres::TransactionalPublish` is the same for a
@@ -22,8 +23,12 @@ use crate::insert::{Columns, any};
 ///
 /// # Errors
 /// `InvalidInput` for an event that breaks a rule, before anything is sent; `SchemaMissing` when
-/// the transaction's database has no queue table; otherwise what the server says, which ends the
-/// transaction as any failed statement does.
+/// the transaction's database has no queue table; `Busy` while another transaction registers the
+/// channel, and then this one can go on; otherwise what the server says, which ends the transaction
+/// as any failed statement does.
+///
+/// A channel that nobody has registered is registered on a connection of the channel's own, and
+/// stays registered if the transaction is rolled back.
 pub async fn publish_many_in<T: OpenTransaction>(
     queue: &QueueBackend<PostgresStore>,
     tx: &T,
@@ -34,10 +39,22 @@ pub async fn publish_many_in<T: OpenTransaction>(
     let rows = queue.prepare(events).map_err(named)?;
     let columns = Columns::of(rows.iter());
     let failed = |error| named(postgres(Op::Publish, error));
-    // How far the commit is flushed is the caller's business.
-    let values = columns.all_values(&false);
-    let answer = tx.driver().query_typed(&db.sql.insert_any, &values).await;
-    let stored = any(&columns, &answer.map_err(failed)?).map_err(failed)?;
+    let mut told = Queues::default();
+    let stored = loop {
+        // How far the commit is flushed is the caller's business.
+        let values = columns.all_values(&false, &told);
+        let answer = tx.driver().query_typed(&db.sql.insert_any, &values).await;
+        match any(&columns, &answer.map_err(failed)?).map_err(failed)? {
+            Ok(stored) => break stored,
+            Err(missing) => {
+                // Not in this transaction: whoever publishes there would wait for its end.
+                for channel in missing {
+                    let registered = register_default(&db, &channel, &mut told).await;
+                    registered.map_err(named)?;
+                }
+            }
+        }
+    };
     if let Some(notify) = &db.notify {
         let (queues, lowest): (Vec<i32>, Vec<Option<i64>>) = stored.hints().unzip();
         // Whoever waits in this process is woken too, in case the wake is dropped.

@@ -3,7 +3,7 @@
 -- Run as the owner of the tables, once they exist and the role does: CREATE ROLE events_consumer NOLOGIN.
 GRANT SELECT ON event_channels_migrations TO events_consumer;
 -- A consumer registers its group.
-GRANT SELECT, INSERT, UPDATE (channel) ON sqlspec_event_queue_queue TO events_consumer;
+GRANT SELECT, INSERT ON sqlspec_event_queue_queue TO events_consumer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sqlspec_event_queue TO events_consumer;
 GRANT SELECT ON sqlspec_event_queue_id_seq TO events_consumer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sqlspec_event_queue_delayed TO events_consumer;

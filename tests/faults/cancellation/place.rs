@@ -7,7 +7,7 @@ use event_channels::{
     BackendKind, EventChannel, EventMessage, Events, EventsConfig, GroupStats, Result,
 };
 use events_queue::{MemoryStore, QueueBackend, QueueConfig};
-use events_testkit::postgres::database;
+use events_testkit::postgres::{Database, database};
 use events_testkit::{cancel_at, next};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -65,6 +65,12 @@ fn config(url: &str) -> EventsConfig {
 /// One of each sort, all empty.
 pub(super) async fn places() -> Vec<Place> {
     let mut places = Vec::from(local_places().await);
+    places.extend(postgres_place().await.map(|(place, _)| place));
+    places
+}
+
+/// On PostgreSQL, with the database.
+pub(super) async fn postgres_place() -> Option<(Place, Database)> {
     match database() {
         Ok(database) => {
             // With one connection, what is asked for later is answered later.
@@ -72,15 +78,18 @@ pub(super) async fn places() -> Vec<Place> {
                 .backend(BackendKind::PollQueue)
                 .auto_migrate(true)
                 .pool_size(1);
-            places.push(Place {
+            let place = Place {
                 what: "postgres",
                 channel: on_server.open().await.unwrap(),
                 folder: tempfile::tempdir().unwrap(),
-            });
+            };
+            Some((place, database))
         }
-        Err(missing) => missing.skip("cancellation on PostgreSQL"),
+        Err(missing) => {
+            missing.skip("cancellation on PostgreSQL");
+            None
+        }
     }
-    places
 }
 
 async fn local_places() -> [Place; 3] {

@@ -3,7 +3,7 @@
 use event_channels::{NewEvent, PublishOptions};
 use events_testkit::next;
 
-use super::place::{Place, at_each_poll, places, try_at};
+use super::place::{Place, at_each_poll, places, postgres_place, try_at};
 
 /// Publishing adds `size` events or none; unpolled it adds none, and ended it has added them.
 async fn adds_all_or_none(size: u64, publish: impl AsyncFn(&Place, usize) -> Option<()>) {
@@ -77,4 +77,55 @@ async fn publish_many() {
             .map(drop)
     })
     .await;
+}
+
+/// The transaction is the caller's: it can be committed with what was sent, all of it or nothing.
+#[tokio::test]
+async fn publish_in_a_transaction_on_postgres() {
+    use event_channels::postgres::TransactionalPublish as _;
+    use event_channels::postgres::tokio_postgres::{self, NoTls};
+
+    let Some((place, database)) = postgres_place().await else {
+        return;
+    };
+    let (client, connection) = tokio_postgres::connect(database.url(), NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let client = tokio::sync::Mutex::new(client);
+    // A channel that is there, and channels that nobody has registered.
+    for new in [false, true] {
+        let stored = std::cell::Cell::new(place.settled().await.ready);
+        let names = |polls| {
+            if new {
+                format!("new_{polls}")
+            } else {
+                "orders".to_owned()
+            }
+        };
+        at_each_poll(
+            async |polls| {
+                let mut client = client.lock().await;
+                let tx = client.transaction().await.unwrap();
+                let mut events: Vec<_> = (0..2).map(|n| NewEvent::new("orders", n)).collect();
+                events.push(NewEvent::new(&*names(polls), 2));
+                let published = try_at(polls, place.channel.publish_many_in(&tx, events)).await;
+                tx.commit().await.unwrap();
+                published.map(|(_, wake)| wake.wake())
+            },
+            async |polls, ended| {
+                let all = place.settled().await.ready;
+                let mut added = all - stored.replace(all);
+                if new {
+                    let other = place.channel.stats(&*names(polls)).await.unwrap();
+                    added += other.total().ready;
+                }
+                let whole = ended.is_some();
+                assert!(added == 3 || added == 0 && !whole, "{polls} polls: {added}");
+                assert!(polls > 0 || added == 0, "stored unasked");
+            },
+        )
+        .await;
+    }
+    drop(database);
 }

@@ -1,5 +1,10 @@
--- DO UPDATE, so that the row of a transaction that registers it at the same time is waited for.
-INSERT INTO sqlspec_event_queue_queue AS q (channel, consumer_group)
-VALUES ($1, $2)
-    ON CONFLICT (channel, consumer_group) DO UPDATE SET channel = excluded.channel
-RETURNING q.queue_id, q.xmax = 0
+-- Under the lock of register_lock.sql.
+WITH new AS (
+    INSERT INTO sqlspec_event_queue_queue (channel, consumer_group)
+    VALUES ($1, $2)
+        ON CONFLICT (channel, consumer_group) DO NOTHING
+    RETURNING queue_id
+)
+SELECT queue_id, true FROM new
+ UNION ALL
+SELECT queue_id, false FROM sqlspec_event_queue_queue WHERE channel = $1 AND consumer_group = $2

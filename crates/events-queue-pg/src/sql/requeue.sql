@@ -1,8 +1,14 @@
 -- The count of attempts starts anew; the fence goes on. A key that was forgotten is remembered again.
 WITH gone AS (
     DELETE FROM sqlspec_event_queue_dead AS d
-     USING sqlspec_event_queue_queue AS q
-     WHERE q.queue_id = d.queue_id AND q.channel = $1 AND ($2::uuid[] IS NULL OR d.event_id = ANY ($2))
+     WHERE d.ctid = ANY (ARRAY(
+           SELECT found.ctid
+             FROM unnest($1::integer[], $2::bigint[]) AS wanted (queue_id, id)
+            CROSS JOIN LATERAL (
+                  SELECT c.ctid
+                    FROM sqlspec_event_queue_dead AS c
+                   WHERE c.queue_id = wanted.queue_id AND c.id = wanted.id
+                   LIMIT 1) AS found))
     RETURNING d.*
 ), key AS (
     INSERT INTO sqlspec_event_queue_key AS k (event_id, pending)
