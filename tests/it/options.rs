@@ -163,7 +163,8 @@ async fn max_attempts_and_backoff() {
 #[tokio::test]
 async fn poll_interval_and_its_alias() {
     let keys = "poll_interval = 600\nevent_poll_interval = '10ms'\nname = 'alias_wins'";
-    let channel = open(&folder(), keys).await;
+    let folder = folder();
+    let channel = open(&folder, keys).await;
     let consumer = channel.clone();
     let waiting = tokio::spawn(async move { take(&consumer).await.payload });
     let looks = || channel.telemetry_snapshot()["alias_wins.events.poll.query"];
@@ -280,7 +281,8 @@ async fn prefetch() {
 
 #[tokio::test]
 async fn max_payload_bytes() {
-    let channel = open(&folder(), "max_payload_bytes = 10").await;
+    let folder = folder();
+    let channel = open(&folder, "max_payload_bytes = 10").await;
     channel.publish("orders", "12345678").await.unwrap();
     let error = channel.publish("orders", "123456789").await.unwrap_err();
     assert!(error.to_string().contains("limit is 10"), "{error}");
