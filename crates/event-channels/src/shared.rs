@@ -24,8 +24,6 @@ use crate::target::Target;
 pub(crate) struct ChannelOptions {
     /// Where counts go.
     pub(crate) telemetry: Arc<Telemetry>,
-    /// The lease of the backend; `None` takes it from each message.
-    pub(crate) lease: Option<Duration>,
     /// How long a handler may run.
     pub(crate) handler_timeout: Option<Duration>,
     /// Whether a listener acknowledges what its handler handled.
@@ -50,7 +48,6 @@ impl Default for ChannelOptions {
     fn default() -> Self {
         Self {
             telemetry: Telemetry::named("default"),
-            lease: None,
             handler_timeout: None,
             auto_ack: true,
             concurrency: 1,

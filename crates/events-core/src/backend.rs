@@ -24,6 +24,12 @@ pub trait Backend: Any + fmt::Debug + Send + Sync {
     /// What it promises.
     fn capabilities(&self) -> Capabilities;
 
+    /// How long a consumer holds an event unless it renews its lease. `None` where nothing is held
+    /// under a lease, or where only the messages tell.
+    fn lease(&self) -> Option<Duration> {
+        None
+    }
+
     /// Stores or sends events, in order; the answer has their ids in the same order.
     ///
     /// Where [`Capabilities::atomic_batch`] is true, either all are stored or none. The answer

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use events_core::telemetry::Count;
 use events_core::{
@@ -100,6 +100,10 @@ impl<S: QueueStore> Backend for QueueBackend<S> {
 
     fn capabilities(&self) -> Capabilities {
         self.engine.store.capabilities()
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        Some(self.engine.config.lease)
     }
 
     fn publish(&self, events: Vec<NewEvent>) -> Pending<Vec<EventId>> {

@@ -161,7 +161,6 @@ impl EventsConfig {
     pub(crate) fn channel_options(&self) -> ChannelOptions {
         ChannelOptions {
             telemetry: Telemetry::named(&self.name),
-            lease: Some(self.lease),
             handler_timeout: self.handler_timeout,
             auto_ack: self.auto_ack,
             concurrency: self.concurrency,

@@ -67,7 +67,7 @@ impl Renewals {
     /// soon enough for the first renewal. Answers the key, or `None` after [`Renewals::cut`].
     pub(crate) fn begin(&self, message: &EventMessage, started: Instant) -> Option<u64> {
         let receipt = message.receipt();
-        let lease = self.shared.options.lease.unwrap_or_else(|| {
+        let lease = self.shared.backend.lease().unwrap_or_else(|| {
             lease_left(message).map_or(USUAL_LEASE, |left| left.clamp(LEAST_LEASE, USUAL_LEASE))
         });
         let renewed = self.shared.capabilities.settlement == SettlementMode::Lease

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use event_channels::telemetry::{Count, Telemetry};
 use event_channels::{
-    ErrorKind, EventChannel, EventMessage, HandlerError, ListenOptions, NewEvent,
+    ErrorKind, EventChannel, EventMessage, HandlerError, ListenOptions, NewEvent, Timestamp,
 };
-use events_queue::QueueConfig;
+use events_queue::{Clock, MemoryStore, QueueBackend, QueueConfig};
+use tokio::runtime::Handle;
 use tokio::sync::{Barrier, Notify, mpsc};
 
 use crate::support::{Faulty, channel, channel_with, collector, config, soon};
@@ -150,10 +151,25 @@ async fn a_handler_that_takes_too_long_is_dropped_and_its_event_given_up() {
 
 #[tokio::test]
 async fn a_slow_handler_keeps_its_event() {
-    let (channel, _) = channel_with(QueueConfig {
+    a_slow_handler_keeps_its_event_by(Clock::system()).await;
+}
+
+/// The database runs on a machine whose clock is an hour ahead of ours.
+#[tokio::test]
+async fn a_slow_handler_keeps_its_event_whatever_our_clock_shows() {
+    let clock = Clock::system();
+    clock.set(Timestamp::now() + Duration::from_secs(3600));
+    a_slow_handler_keeps_its_event_by(clock).await;
+}
+
+async fn a_slow_handler_keeps_its_event_by(clock: Clock) {
+    let store = MemoryStore::with(clock, Duration::from_secs(60));
+    let config = QueueConfig {
         lease: Duration::from_millis(200),
         ..config()
-    });
+    };
+    let backend = QueueBackend::start(store, config, &Handle::current()).unwrap();
+    let channel = EventChannel::new(Arc::new(backend));
     let runs = Arc::new(AtomicUsize::new(0));
     let (counted, finished) = (Arc::clone(&runs), Arc::new(Notify::new()));
     let done = Arc::clone(&finished);

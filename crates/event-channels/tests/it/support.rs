@@ -113,6 +113,10 @@ impl Backend for Faulty {
         }
     }
 
+    fn lease(&self) -> Option<Duration> {
+        self.inner.lease()
+    }
+
     fn publish(&self, events: Vec<NewEvent>) -> Pending<Vec<EventId>> {
         self.inner.publish(events)
     }
