@@ -72,3 +72,54 @@ impl AloneHolds {
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event_listener::Listener as _;
+
+    const LEASE: Duration = Duration::from_secs(3600);
+
+    fn token(row: i64) -> HoldToken {
+        HoldToken {
+            queue_id: 1,
+            row,
+            fence: 1,
+            priority: 0,
+            attempts: 2,
+            keyed: false,
+        }
+    }
+
+    #[test]
+    fn a_hold_is_there_until_it_is_settled() {
+        let holds = AloneHolds::default();
+        assert!(!holds.contains(&token(1)));
+        for row in 1..=2 {
+            holds.insert(token(row), Instant::now() + LEASE);
+        }
+        assert!(holds.contains(&token(1)) && !holds.contains(&token(3)));
+        let (listener, left) = holds.wait_for(&token(1)).unwrap();
+        assert!(left <= LEASE && left > LEASE / 2);
+        holds.remove(&token(3));
+        let (unmoved, _) = holds.wait_for(&token(1)).unwrap();
+        assert!(unmoved.wait_timeout(Duration::ZERO).is_none());
+        holds.remove(&token(1));
+        assert!(listener.wait_timeout(Duration::ZERO).is_some());
+        assert!(holds.wait_for(&token(1)).is_none());
+        assert!(holds.contains(&token(2)));
+    }
+
+    #[test]
+    fn a_hold_whose_lease_has_ended_is_not_waited_for_unless_it_was_extended() {
+        let holds = AloneHolds::default();
+        for row in 1..=2 {
+            holds.insert(token(row), Instant::now());
+        }
+        holds.extend(&token(2), LEASE);
+        assert!(holds.wait_for(&token(1)).is_none());
+        assert!(!holds.contains(&token(1)), "it is forgotten");
+        let (_, left) = holds.wait_for(&token(2)).unwrap();
+        assert!(left <= LEASE && left > LEASE / 2);
+    }
+}

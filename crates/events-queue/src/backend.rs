@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use crate::consumer::Consumer;
 use crate::consumer_stream::ConsumerStream;
 use crate::engine::Engine;
-use crate::{NewRow, QueueConfig, QueueStore, janitor, renewal};
+use crate::{NewRow, QueueConfig, QueueStore, bell, janitor, renewal};
 
 /// A durable queue over the tables of a store.
 pub struct QueueBackend<S: QueueStore> {
@@ -32,6 +32,8 @@ impl<S: QueueStore> QueueBackend<S> {
         let engine = Arc::new(Engine::new(store, config));
         runtime.spawn(renewal::run(Arc::downgrade(&engine), lease));
         runtime.spawn(janitor::run(Arc::downgrade(&engine), retention));
+        let wakes = Arc::clone(engine.store.wakes());
+        runtime.spawn(bell::watch(wakes, engine.closer.clone()));
         Ok(Self { engine })
     }
 

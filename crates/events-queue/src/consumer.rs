@@ -3,6 +3,7 @@
 //! `consumer_stream` drives it, as a stream and on a blocking thread.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
@@ -11,10 +12,11 @@ use events_core::{
     Closer, Error, EventId, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe, spans,
 };
 
+use crate::claiming::{Asked, Brought};
 use crate::engine::{ConsumerEntry, Engine, Queue};
 use crate::prefetch::{Buffer, Held, PrefetchSize};
 use crate::wakes::Mark;
-use crate::{Claim, Claimed, DeadReason, Outcome, QueueStore, Row, StoreSettlement, StoreVerdict};
+use crate::{Claim, DeadReason, Outcome, QueueStore, Row, StoreSettlement, StoreVerdict};
 
 /// The first pause after a failed claim; it doubles up to the poll interval, at least a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -109,25 +111,20 @@ impl<S: QueueStore> Consumer<S> {
     }
 
     /// Starts a claim for an empty buffer. The mark is taken before the table is looked at.
-    pub(crate) fn claim(&mut self) -> (Mark, Asked, Pending<Claimed>) {
+    pub(crate) fn claim(&mut self) {
         self.size.drained(Instant::now());
-        let mark = self.queue.bell.listen();
-        let (asked, claim) = self.start_claim(self.size.get());
-        (mark, asked, claim)
-    }
-
-    fn start_claim(&mut self, limit: usize) -> (Asked, Pending<Claimed>) {
+        let limit = self.size.get();
+        let asked = Asked {
+            mark: self.queue.bell.look(),
+            at: Instant::now(),
+            limit,
+        };
         let claim = Claim {
             queue_id: self.queue.id,
             limit,
             suspects: true,
             lease: self.engine.config.lease,
             max_attempts: self.engine.config.max_attempts,
-        };
-        // Before the claim, so that the lease does not seem to end later than it does.
-        let asked = Asked {
-            at: Instant::now(),
-            limit,
         };
         let (engine, queue) = (&self.engine, &self.queue);
         let span = spans::claim(
@@ -139,23 +136,39 @@ impl<S: QueueStore> Consumer<S> {
         let claimed = engine.store.claim(claim).in_span(span, |span, claimed| {
             spans::claimed(span, claimed.rows.len());
         });
-        (asked, claimed)
+        self.buffer.claiming.begin(asked, claimed);
+    }
+
+    /// Polls the claim that is under way, if one is.
+    pub(crate) fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let shelf = self.engine.shelf(&self.buffer);
+        let answered = ready!(self.buffer.claiming.poll(shelf, cx));
+        Poll::Ready(self.answered(answered))
+    }
+
+    /// Waits for the claim that is under way, if one is.
+    pub(crate) fn wait_claim(&mut self) -> Result<()> {
+        let shelf = self.engine.shelf(&self.buffer);
+        let answered = self.buffer.claiming.wait(shelf);
+        self.answered(answered)
     }
 
     /// Takes in the answer of a claim; an error is for the consumer to see.
-    pub(crate) fn claimed(
-        &mut self,
-        mark: Mark,
-        asked: Asked,
-        answer: Result<Claimed>,
-    ) -> Result<()> {
-        let claimed = answer.map_err(|error| self.failed(error))?;
+    fn answered(&mut self, answered: Option<(Asked, Result<Brought>)>) -> Result<()> {
+        let Some((asked, answer)) = answered else {
+            return Ok(());
+        };
+        let Brought {
+            claimed,
+            events,
+            alone,
+        } = answer.map_err(|error| self.failed(error))?;
         self.failures = 0;
         let meter = &self.queue.meter;
-        meter.claimed(claimed.rows.len());
+        meter.claimed(events);
         meter.add(Count::Dead, claimed.dead as u64);
         meter.add(Count::Expired, claimed.expired as u64);
-        if claimed.rows.is_empty() {
+        if events == 0 {
             let due = claimed.next_due.unwrap_or(Duration::MAX);
             let interval = match claimed.told {
                 true => (self.poll_interval * TOLD)
@@ -164,28 +177,20 @@ impl<S: QueueStore> Consumer<S> {
             };
             // A millisecond more, so that what is due then is due by the database's clock.
             self.idle = Some((
-                mark,
+                asked.mark,
                 interval.min(due.saturating_add(Duration::from_millis(1))),
             ));
             return Ok(());
         }
-        let until = asked.at + self.engine.config.lease;
-        if claimed.alone {
-            let token = claimed.rows[0].token;
-            self.engine.alone.insert(token, until);
-            self.alone = Some(token);
-        }
-        let full = claimed.rows.len() >= asked.limit;
-        if full && !claimed.alone {
+        self.alone = alone;
+        let full = events >= asked.limit;
+        if full && alone.is_none() {
             self.size.filled(Instant::now());
         }
-        if claimed.alone || full {
+        if full || alone.is_some() {
             // One wake may have stood for several events: pass it on to the next idle consumer.
-            self.queue.bell.notify(1);
+            self.queue.bell.pass_on();
         }
-        self.buffer
-            .lock()
-            .extend(claimed.rows.into_iter().map(|row| Held { row, until }));
         Ok(())
     }
 
@@ -293,13 +298,6 @@ impl<S: QueueStore> Drop for Consumer<S> {
             self.engine.alone.remove(token);
         }
     }
-}
-
-/// When a claim was asked for, and how many events.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
-    at: Instant,
-    limit: usize,
 }
 
 fn decode(row: Row, queue: &Queue) -> Result<EventMessage, String> {

@@ -11,15 +11,13 @@ use events_core::{
 use futures_core::Stream;
 use tokio::time::{Instant as TokioInstant, Sleep};
 
-use crate::consumer::{Asked, Consumer, Step};
-use crate::wakes::Mark;
-use crate::{Claimed, Outcome, QueueStore};
+use crate::consumer::{Consumer, Step};
+use crate::{Outcome, QueueStore};
 
 /// A consumer and what it is waiting for.
 #[derive(Debug)]
 pub(crate) struct ConsumerStream<S: QueueStore> {
     // Dropped before the consumer, which may be the last to hold the store.
-    claim: Option<(Mark, Asked, Pending<Claimed>)>,
     renewal: Option<(HoldToken, Instant, Pending<Vec<Outcome>>)>,
     consumer: Consumer<S>,
     wait: Option<(EventListener, Pin<Box<Sleep>>)>,
@@ -31,7 +29,6 @@ impl<S: QueueStore> ConsumerStream<S> {
     pub(crate) fn new(consumer: Consumer<S>) -> Self {
         Self {
             consumer,
-            claim: None,
             renewal: None,
             wait: None,
             closing: None,
@@ -57,16 +54,7 @@ impl<S: QueueStore> ConsumerStream<S> {
             self.renewal = None;
             self.consumer.renewed(token, asked, answer)?;
         }
-        if let Some((mark, asked, mut claim)) = self.claim.take() {
-            match Pin::new(&mut claim).poll(cx) {
-                Poll::Ready(answer) => self.consumer.claimed(mark, asked, answer)?,
-                Poll::Pending => {
-                    self.claim = Some((mark, asked, claim));
-                    return Poll::Pending;
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
+        self.consumer.poll_claim(cx)
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<EventMessage>>> {
@@ -88,7 +76,7 @@ impl<S: QueueStore> ConsumerStream<S> {
                     let renewal = self.consumer.renewal(token, id);
                     self.renewal = Some((token, Instant::now(), renewal));
                 }
-                Step::Claim => self.claim = Some(self.consumer.claim()),
+                Step::Claim => self.consumer.claim(),
             }
         }
     }
@@ -101,7 +89,6 @@ impl<S: QueueStore> ConsumerStream<S> {
 
     fn end<T>(&mut self) -> Poll<Option<T>> {
         self.ended = true;
-        self.claim = None;
         Poll::Ready(None)
     }
 }
@@ -126,7 +113,6 @@ impl<S: QueueStore> Stream for ConsumerStream<S> {
             {
                 this.wait = None;
                 this.renewal = None;
-                this.claim = None;
                 continue;
             }
             return polled;
@@ -140,7 +126,7 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
             return Next::Ended;
         }
         loop {
-            if let Err(error) = self.finish_claim()
+            if let Err(error) = self.consumer.wait_claim()
                 && !self.ends_by(&error)
             {
                 self.note_end(&error);
@@ -168,7 +154,7 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
                         return Next::Event(Err(error));
                     }
                 }
-                Step::Claim => self.claim = Some(self.consumer.claim()),
+                Step::Claim => self.consumer.claim(),
             }
         }
     }
@@ -189,13 +175,6 @@ impl<S: QueueStore> ConsumerStream<S> {
         if !error.stream_continues() {
             self.ended = true;
             self.consumer.release();
-        }
-    }
-
-    fn finish_claim(&mut self) -> Result<()> {
-        match self.claim.take() {
-            Some((mark, asked, claim)) => self.consumer.claimed(mark, asked, claim.wait()),
-            None => Ok(()),
         }
     }
 

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Instant;
 
-use event_listener::Event;
 use events_core::telemetry::Meter;
 use events_core::{
     ChannelName, Closer, Error, ErrorKind, GroupName, HoldToken, Meters, Op, Result,
 };
 
 use crate::alone::AloneHolds;
+use crate::bell::Bell;
+use crate::claiming::Shelf;
 use crate::prefetch::{Buffer, Held};
 use crate::settled::SettledMemory;
 use crate::{QueueConfig, QueueStore, StoreSettlement, StoreVerdict};
@@ -35,7 +36,7 @@ pub(crate) struct Queue {
     pub(crate) id: i64,
     pub(crate) channel: ChannelName,
     pub(crate) group: Option<GroupName>,
-    pub(crate) bell: Arc<Event>,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) meter: Meter,
 }
 
@@ -146,10 +147,23 @@ impl<S: QueueStore> Engine<S> {
                 self.release(&buffer);
             }
         }
+        // Whoever watches the bells sees that it is over.
+        self.store.wakes().stir();
     }
 
-    /// Gives back what a consumer was not handed; the attempt is not counted.
+    /// Where a consumer's claim puts its events.
+    pub(crate) fn shelf<'a>(&'a self, buffer: &'a Buffer) -> Shelf<'a> {
+        Shelf {
+            buffer,
+            alone: &self.alone,
+            lease: self.config.lease,
+        }
+    }
+
+    /// Gives back what a consumer was not handed, and what its claim brings yet; the attempt is not
+    /// counted.
     pub(crate) fn release(&self, buffer: &Buffer) {
+        buffer.claiming.give_up();
         let held = std::mem::take(&mut *buffer.lock());
         if held.is_empty() {
             return;
@@ -185,5 +199,50 @@ impl<S: QueueStore> Engine<S> {
             buffer.remove(at);
             self.alone.remove(token);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryStore;
+
+    #[test]
+    fn consumers_that_are_gone_are_forgotten_when_another_comes() {
+        let engine = Engine::new(MemoryStore::new(), QueueConfig::default());
+        let lives = Arc::new(Buffer::default());
+        for buffer in [Arc::clone(&lives), Arc::default(), Arc::default()] {
+            engine.add_consumer(ConsumerEntry {
+                buffer: Arc::downgrade(&buffer),
+                closer: Closer::new(),
+            });
+        }
+        // The last one went only after it had come.
+        assert_eq!(engine.consumers.lock().unwrap().len(), 2);
+        assert_eq!(engine.buffers().len(), 1);
+        assert!(Arc::ptr_eq(&engine.buffers()[0], &lives));
+    }
+
+    #[test]
+    fn a_queue_is_one_record_and_counts_what_is_its_own() {
+        let config = QueueConfig {
+            telemetry: events_core::telemetry::Telemetry::named("one_record"),
+            ..QueueConfig::default()
+        };
+        let engine = Engine::new(MemoryStore::new(), config);
+        let channel = ChannelName::new("orders").unwrap();
+        let group = GroupName::new("mail").unwrap();
+        let queue = engine.queue(7, &channel, Some(&group));
+        assert!(Arc::ptr_eq(
+            &queue,
+            &engine.queue(7, &channel, Some(&group))
+        ));
+        assert_eq!((queue.id, &queue.channel), (7, &channel));
+        assert_eq!(queue.group.as_ref(), Some(&group));
+        let met = std::cell::Cell::new(0);
+        for queue_id in [7, 8] {
+            engine.with_meter(queue_id, |_| met.set(met.get() + 1));
+        }
+        assert_eq!(met.get(), 2);
     }
 }

@@ -26,10 +26,14 @@
 mod alone;
 mod backend;
 mod backoff;
+mod bell;
+mod claiming;
 mod clock;
 mod config;
 mod consumer;
 mod consumer_stream;
+#[cfg(test)]
+mod consumer_tests;
 mod engine;
 mod janitor;
 mod memory;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use events_core::Timestamp;
 
+use crate::claiming::Claiming;
 use crate::{MAX_PREFETCH, Row};
 
 /// A batch that is handled within this time was too small, one that takes longer too large.
@@ -17,19 +18,42 @@ pub(crate) struct Held {
     pub(crate) row: Row,
     /// When the lease ends, by this process's steady clock; never later than in the database.
     pub(crate) until: Instant,
+    claimed: LeaseOfClaim,
+}
+
+/// When the lease that the claim gave ends: by the database's clock, and by ours at the earliest
+/// and at the latest.
+#[derive(Debug, Clone, Copy)]
+struct LeaseOfClaim {
+    end: Timestamp,
+    earliest: Instant,
+    latest: Instant,
 }
 
 impl Held {
-    /// The lease ends then; by the database's clock it is put off by as much.
+    /// A row that was claimed between `asked` and `answered`.
+    pub(crate) fn new(row: Row, asked: Instant, answered: Instant, lease: Duration) -> Self {
+        Self {
+            until: asked + lease,
+            claimed: LeaseOfClaim {
+                end: row.lease_expires_at,
+                earliest: asked + lease,
+                latest: answered + lease,
+            },
+            row,
+        }
+    }
+
+    /// The lease ends then at the earliest; so does, by the database's clock, what is told of it.
     pub(crate) fn renew(&mut self, until: Instant) {
-        self.row.lease_expires_at = moved(self.row.lease_expires_at, self.until, until);
+        self.row.lease_expires_at = moved(self.claimed.end, self.claimed.latest, until);
         self.until = until;
     }
 
-    /// What the database's clock shows at a moment; it may show a little less, by as long as the
-    /// claim was under way.
+    /// What the database's clock shows at a moment at the latest; it may show less, by as long as
+    /// the claim was under way.
     pub(crate) fn database_time(&self, at: Instant) -> Timestamp {
-        moved(self.row.lease_expires_at, self.until, at)
+        moved(self.claimed.end, self.claimed.earliest, at)
     }
 }
 
@@ -48,11 +72,15 @@ fn moved(time: Timestamp, from: Instant, to: Instant) -> Timestamp {
 
 /// The claimed events of one consumer, shared with the renewal of their leases.
 #[derive(Debug, Default)]
-pub(crate) struct Buffer(Mutex<VecDeque<Held>>);
+pub(crate) struct Buffer {
+    held: Mutex<VecDeque<Held>>,
+    /// The claim that will bring more.
+    pub(crate) claiming: Claiming,
+}
 
 impl Buffer {
     pub(crate) fn lock(&self) -> MutexGuard<'_, VecDeque<Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,6 +133,42 @@ impl PrefetchSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use events_core::{EventId, HoldToken};
+
+    /// The claim was asked for at 0 s and answered at 2 s; the database made it at its 100th second.
+    #[test]
+    fn times_by_the_databases_clock_err_on_the_safe_side() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let time = |second| Timestamp::from_second(second).unwrap();
+        let row = Row {
+            token: HoldToken {
+                queue_id: 1,
+                row: 1,
+                fence: 1,
+                priority: 0,
+                attempts: 1,
+                keyed: false,
+            },
+            event_id: EventId::new(),
+            payload: String::new(),
+            metadata: None,
+            available_at: time(100),
+            lease_expires_at: time(130),
+            created_at: time(100),
+            expires_at: None,
+        };
+        let mut held = Held::new(row, at(0), at(2), Duration::from_secs(30));
+        assert_eq!(held.until, at(30));
+        assert_eq!(held.database_time(at(10)), time(110));
+        for renewed in [40, 60] {
+            held.renew(at(renewed));
+            assert_eq!(held.until, at(renewed));
+            let told = time(100 + i64::try_from(renewed).unwrap() - 2);
+            assert_eq!(held.row.lease_expires_at, told);
+            assert_eq!(held.database_time(at(10)), time(110));
+        }
+    }
 
     #[test]
     fn grows_while_batches_are_brisk_and_shrinks_when_slow() {

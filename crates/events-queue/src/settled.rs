@@ -41,7 +41,10 @@ impl SettledMemory {
     ///
     /// If it then turns out not to be recorded it has to be forgotten.
     pub(crate) fn note(&self, token: Key, verdict: Settled) -> Option<Settled> {
-        let now = Instant::now();
+        self.note_at(Instant::now(), token, verdict)
+    }
+
+    fn note_at(&self, now: Instant, token: Key, verdict: Settled) -> Option<Settled> {
         let mut inner = self.lock();
         while let Some((at, oldest)) = inner.order.front().copied() {
             if inner.order.len() < CAPACITY && now.duration_since(at) < self.keep {
@@ -108,6 +111,22 @@ mod tests {
         );
         assert_eq!(memory.recall(&token(1)), Some(Settled::AlreadyAcked));
         assert_eq!(memory.recall(&token(2)), None);
+    }
+
+    #[test]
+    fn a_verdict_is_remembered_for_its_lease_and_a_minute() {
+        let memory = SettledMemory::new(Duration::from_secs(1));
+        let start = Instant::now();
+        let note = |millis, row| {
+            let at = start + Duration::from_millis(millis);
+            memory.note_at(at, token(row), Settled::AlreadyAcked)
+        };
+        note(0, 1);
+        note(60_999, 2);
+        assert_eq!(memory.recall(&token(1)), Some(Settled::AlreadyAcked));
+        note(61_000, 3);
+        assert_eq!(memory.recall(&token(1)), None);
+        assert_eq!(memory.recall(&token(2)), Some(Settled::AlreadyAcked));
     }
 
     /// A verdict is noted, forgotten because it was not recorded, and noted again; meanwhile others

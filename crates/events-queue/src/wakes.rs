@@ -7,20 +7,24 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use event_listener::{Event, EventListener, IntoNotification as _};
+use event_listener::{Event, EventListener};
 use events_core::ChannelName;
+
+use crate::bell::Bell;
 
 /// One bell for each queue that has, or had, a consumer in this process.
 #[derive(Default)]
 pub struct Wakes {
     bells: RwLock<Bells>,
+    /// Told when an idle consumer was rung.
+    heard: Arc<Event>,
     on_consumer: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Debug, Default)]
 struct Bells {
-    by_queue: HashMap<i64, (ChannelName, Arc<Event>)>,
-    by_channel: HashMap<ChannelName, Vec<Arc<Event>>>,
+    by_queue: HashMap<i64, (ChannelName, Arc<Bell>)>,
+    by_channel: HashMap<ChannelName, Vec<Arc<Bell>>>,
 }
 
 impl Wakes {
@@ -41,12 +45,12 @@ impl Wakes {
     }
 
     /// The bell of a queue.
-    pub(crate) fn bell(&self, queue_id: i64, channel: &ChannelName) -> Arc<Event> {
+    pub(crate) fn bell(&self, queue_id: i64, channel: &ChannelName) -> Arc<Bell> {
         let mut bells = self.bells.write().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bell)) = bells.by_queue.get(&queue_id) {
             return Arc::clone(bell);
         }
-        let bell = Arc::new(Event::new());
+        let bell = Arc::new(Bell::new(Arc::clone(&self.heard)));
         bells
             .by_queue
             .insert(queue_id, (channel.clone(), Arc::clone(&bell)));
@@ -66,7 +70,7 @@ impl Wakes {
     pub fn ring_channel(&self, channel: &ChannelName, events: usize) {
         let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
         for bell in bells.by_channel.get(channel).into_iter().flatten() {
-            bell.notify(events.additional());
+            bell.ring(events);
         }
     }
 
@@ -74,7 +78,7 @@ impl Wakes {
     pub fn ring_queue(&self, queue_id: i64, events: usize) {
         let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bell)) = bells.by_queue.get(&queue_id) {
-            bell.notify(events.additional());
+            bell.ring(events);
         }
     }
 
@@ -84,7 +88,7 @@ impl Wakes {
         let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
         for (queue_id, (channel, bell)) in &bells.by_queue {
             if wanted(*queue_id, channel) {
-                bell.notify(1.additional());
+                bell.ring(1);
             }
         }
     }
@@ -92,9 +96,31 @@ impl Wakes {
     /// Every idle consumer looks at the table.
     pub fn ring_all(&self) {
         let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
-        bells.by_queue.values().for_each(|(_, bell)| {
-            bell.notify(usize::MAX);
-        });
+        bells
+            .by_queue
+            .values()
+            .for_each(|(_, bell)| bell.ring(usize::MAX));
+    }
+
+    /// A listener for the next ring that an idle consumer is told of.
+    pub(crate) fn heard(&self) -> EventListener {
+        self.heard.listen()
+    }
+
+    /// Whoever waits for [`Wakes::heard`] looks around.
+    pub(crate) fn stir(&self) {
+        self.heard.notify(usize::MAX);
+    }
+
+    /// Rings the next idle consumer of each queue whose last ring made nobody look; whether there
+    /// was one.
+    pub(crate) fn ring_again(&self) -> bool {
+        let bells = self.bells.read().unwrap_or_else(PoisonError::into_inner);
+        let again = bells
+            .by_queue
+            .values()
+            .filter(|(_, bell)| bell.ring_again());
+        again.count() > 0
     }
 
     /// The queues that a consumer of this process waits for.
@@ -104,7 +130,7 @@ impl Wakes {
         let waiting = bells
             .by_queue
             .iter()
-            .filter(|(_, (_, bell))| bell.total_listeners() > 0);
+            .filter(|(_, (_, bell))| bell.is_waited_for());
         waiting.map(|(queue_id, _)| *queue_id).collect()
     }
 }
@@ -130,7 +156,7 @@ mod tests {
         let wakes = Wakes::new();
         let channel = ChannelName::new("orders").unwrap();
         let bell = wakes.bell(1, &channel);
-        let mark = bell.listen();
+        let mark = bell.look();
         wakes.ring_channel(&channel, 1);
         assert!(mark.wait_timeout(Duration::ZERO).is_some());
     }
@@ -139,8 +165,8 @@ mod tests {
     fn each_group_of_the_channel_is_rung_and_no_other_channel() {
         let wakes = Wakes::new();
         let channel = ChannelName::new("orders").unwrap();
-        let marks = [1, 2].map(|queue| wakes.bell(queue, &channel).listen());
-        let other = wakes.bell(3, &ChannelName::new("mail").unwrap()).listen();
+        let marks = [1, 2].map(|queue| wakes.bell(queue, &channel).look());
+        let other = wakes.bell(3, &ChannelName::new("mail").unwrap()).look();
         wakes.ring_channel(&channel, 1);
         for mark in marks {
             assert!(mark.wait_timeout(Duration::ZERO).is_some());
@@ -167,7 +193,7 @@ mod tests {
         let wakes = Wakes::new();
         let channel = ChannelName::new("orders").unwrap();
         let marks: Vec<_> = [1, 1, 2]
-            .map(|queue| wakes.bell(queue, &channel).listen())
+            .map(|queue| wakes.bell(queue, &channel).look())
             .into();
         let mut waiting = wakes.waiting_queues();
         waiting.sort_unstable();
