@@ -19,6 +19,9 @@ Commands:
   docs [--check]
           Build the API docs and the book and check their links.
           --check    check only, do not build the book
+  oracle-sql [--install]
+          Read every statement for Oracle by a grammar of PL/SQL; takes minutes.
+          --install  bring the grammar from npm
   migrate ARGS…
           Run `events migrate ARGS…`.
   bench [--backend DB] [--case NAME] [--json] …
@@ -34,6 +37,7 @@ pub(crate) enum Task {
     Ci { install: bool },
     Tidy,
     Docs { check: bool },
+    OracleSql { install: bool },
     Migrate(Vec<OsString>),
     Bench(Vec<OsString>),
 }
@@ -67,6 +71,8 @@ impl Task {
             "docs" => {
                 Ok(switch(arguments, "--check")?.map_or(Self::Help, |check| Self::Docs { check }))
             }
+            "oracle-sql" => Ok(switch(arguments, "--install")?
+                .map_or(Self::Help, |install| Self::OracleSql { install })),
             // Not looked at, not even for `--help`: they belong to the command that is run.
             "migrate" => Ok(Self::Migrate(arguments.collect())),
             "bench" => Ok(Self::Bench(arguments.collect())),

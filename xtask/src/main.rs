@@ -11,6 +11,7 @@ mod docs;
 mod flags;
 mod install;
 mod migrate;
+mod oracle_sql;
 mod sh;
 mod sqlspec;
 mod test;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Task::Ci { install } => ci::run(install),
         Task::Tidy => tidy::run(),
         Task::Docs { check } => docs::run(check),
+        Task::OracleSql { install } => oracle_sql::run(install),
         Task::Migrate(arguments) => return migrate::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments),
     };
