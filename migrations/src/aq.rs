@@ -4,6 +4,8 @@
 use events_core::{Error, Result};
 
 const QUEUE: &str = "SQLSPEC_EVENTS_QUEUE";
+/// Names of queue tables have at most 122 bytes, and ours is three longer than the queue's.
+const MAX_NAME: usize = 119;
 const GRANTEE: &str = "SQLSPEC_EVENTS_USER";
 
 /// Which of Oracle's two queues.
@@ -37,7 +39,7 @@ impl AqQueue {
     pub fn new(kind: AqKind, name: &str) -> Result<Self> {
         let identifier = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_alphabetic())
-                && part.len() <= 125
+                && part.len() <= MAX_NAME
                 && part
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b"_$#".contains(&b))
@@ -105,7 +107,12 @@ impl AqQueue {
 
     /// The text for this queue: the name is checked, so it can end no literal.
     fn named(&self, text: &str) -> String {
-        text.replace(QUEUE, &self.name)
+        let (schema, name) = match self.name.split_once('.') {
+            Some((schema, name)) => (format!("{schema}."), name),
+            None => (String::new(), &*self.name),
+        };
+        text.replace(&format!("AQ$_{QUEUE}"), &format!("{schema}AQ$_{name}"))
+            .replace(QUEUE, &self.name)
     }
 }
 
@@ -123,6 +130,7 @@ mod tests {
         for part in [
             "'APP.EVT_ORDERS'",
             "'APP.EVT_ORDERS_QT'",
+            "'APP.AQ$_EVT_ORDERS_QT_E', enqueue => FALSE",
             "'RAW'",
             "multiple_consumers => TRUE",
             "max_retries    => 7",

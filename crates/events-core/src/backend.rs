@@ -99,7 +99,7 @@ impl Subscribe {
         if let Some(group) = &self.group {
             if capabilities.fan_out != FanOut::Groups {
                 return Err(Error::new(ErrorKind::Unsupported, Op::Subscribe).because(
-                    "this backend has no consumer groups; leave the group out or use a queue backend",
+                    "this backend has no consumer groups; leave the group out, or use the backend poll_queue, or on PostgreSQL notify_queue",
                 ));
             }
             capabilities.check_name("group", group.as_str(), Op::Subscribe)?;

@@ -17,7 +17,7 @@ use crate::context::{Context, Reply};
 use crate::desk::Desk;
 use crate::message::Wanted;
 use crate::publisher;
-use crate::queue::Queue;
+use crate::queue::{DEAD, Queue};
 use crate::subscription::AqSubscription;
 
 /// The pause between looks that do not wait, unless one is asked for.
@@ -25,8 +25,8 @@ const BETWEEN: Duration = Duration::from_secs(1);
 
 /// Events through Oracle's queues; made by [`crate::open`].
 pub struct AqBackend {
-    context: Arc<Context>,
-    workers: Workers,
+    pub(crate) context: Arc<Context>,
+    pub(crate) workers: Workers,
     capabilities: Capabilities,
     database: String,
     desks: Arc<Mutex<Vec<Weak<Desk>>>>,
@@ -58,7 +58,8 @@ impl AqBackend {
                 dead_letters: settles,
                 atomic_batch: true,
                 max_event_bytes: publisher::most(queue),
-                max_name_bytes: MAX_NAME_BYTES,
+                // The correlation of a dead letter is its channel with a sign before it.
+                max_name_bytes: MAX_NAME_BYTES - DEAD.len_utf8(),
             },
             context,
             workers,
@@ -68,7 +69,7 @@ impl AqBackend {
         }
     }
 
-    fn check_open(&self, op: Op) -> Result<()> {
+    pub(crate) fn check_open(&self, op: Op) -> Result<()> {
         if self.closer.is_closed() {
             return Err(closed(op, self.context.name));
         }
@@ -159,7 +160,7 @@ impl Backend for AqBackend {
     }
 
     fn admin(&self) -> Option<&dyn Admin> {
-        None
+        Some(self)
     }
 
     fn health(&self) -> Pending<Health> {

@@ -63,6 +63,8 @@ pub struct AqConfig {
     pub timeout: Duration,
     /// The largest payload in bytes of JSON. A RAW queue carries 32,767 with the envelope.
     pub max_payload_bytes: usize,
+    /// Users whom [`crate::migrate::up`] lets publish to the queue and consume from it.
+    pub grantees: Vec<String>,
     /// Where counts go.
     pub telemetry: Arc<Telemetry>,
 }
@@ -83,6 +85,7 @@ impl AqConfig {
             pool_size: 8,
             timeout: Duration::from_secs(30),
             max_payload_bytes: 1024 * 1024,
+            grantees: Vec::new(),
             telemetry: Telemetry::named("default"),
         }
     }

@@ -7,10 +7,12 @@
 //!
 //! It was run against a stand-in for Oracle's client library, not yet against an Oracle server.
 
+mod admin;
 mod answer;
 mod backend;
 mod config;
 mod context;
+mod dead;
 mod desk;
 mod envelope;
 mod message;

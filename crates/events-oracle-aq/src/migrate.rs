@@ -7,11 +7,12 @@ use events_oracle_session::Session;
 use crate::config::{AqConfig, Flavour};
 use crate::queue::QueueName;
 
-/// Makes the queue and starts it, if it is not there; Oracle's packages commit by themselves.
+/// Makes the queue and starts it, if it is not there, and grants it; Oracle's packages commit by
+/// themselves.
 ///
 /// # Errors
-/// `InvalidConfig` for a template, `NotConfigured` or `Permission` without the grants, and those of
-/// the login.
+/// `InvalidConfig` for a template or a grantee that is no name, `NotConfigured` or `Permission`
+/// without the grants, and those of the login.
 pub fn up(config: &AqConfig) -> Result<()> {
     run(config, Direction::Up)
 }
@@ -41,8 +42,10 @@ fn run(config: &AqConfig, direction: Direction) -> Result<()> {
     let session = connect(config)?;
     let text = block(config, &session, direction)?;
     // The slash is for SQL*Plus, not for the server.
-    let text = text.trim_end().trim_end_matches('/');
-    session.execute(Op::Migrate, text, &[]).map(|_| ())
+    for block in text.split("\n/\n").filter(|block| !block.trim().is_empty()) {
+        session.execute(Op::Migrate, block, &[])?;
+    }
+    Ok(())
 }
 
 fn block(config: &AqConfig, session: &Session, direction: Direction) -> Result<String> {
@@ -59,8 +62,11 @@ fn block(config: &AqConfig, session: &Session, direction: Direction) -> Result<S
     let mut queue = AqQueue::new(kind, &config.queue)?;
     queue.raw = !session.version().has_json();
     queue.max_retries = config.max_attempts;
-    Ok(match direction {
-        Direction::Up => queue.up(),
-        Direction::Down => queue.down(),
-    })
+    match direction {
+        Direction::Up => {
+            let grants = config.grantees.iter().map(|user| queue.grant(user));
+            Ok(queue.up() + &grants.collect::<Result<String>>()?)
+        }
+        Direction::Down => Ok(queue.down()),
+    }
 }

@@ -5,8 +5,8 @@ use events_oracle_session::{Columns as _, Session, Value, oracle};
 
 use crate::sql;
 
-/// The correlation of dead letters. No channel has this name, so no consumer gets one.
-pub(crate) const DEAD: &str = "!dead";
+/// What precedes the channel in the correlation of its dead letters.
+pub(crate) const DEAD: char = '!';
 
 const CHANNEL: &str = "{channel}";
 
@@ -59,6 +59,11 @@ impl QueueName {
     }
 }
 
+/// The correlation of a channel's dead letters. No channel has such a name, so no consumer gets one.
+pub(crate) fn dead(channel: &ChannelName) -> String {
+    format!("{DEAD}{channel}")
+}
+
 /// How a queue carries payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PayloadKind {
@@ -77,10 +82,20 @@ impl PayloadKind {
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
     pub(crate) name: String,
+    /// The name of its queue table, without the schema.
+    pub(crate) table: String,
     pub(crate) payload: PayloadKind,
 }
 
 impl Queue {
+    /// The schema of its name, and what else there is of it.
+    pub(crate) fn parts(&self) -> (Option<&str>, &str) {
+        match self.name.split_once('.') {
+            Some((schema, name)) => (Some(schema), name),
+            None => (None, &self.name),
+        }
+    }
+
     /// Looks the queue up: it must be there, started, for single consumers, and of a payload that
     /// is understood.
     pub(crate) fn find(session: &Session, op: Op, name: &str) -> Result<Self> {
@@ -96,6 +111,7 @@ impl Queue {
         };
         let found = session.query(op, statement, &binds, 1, |row: &oracle::Row| {
             Ok((
+                row.text(1)?,
                 row.text(2)?,
                 row.text(3)?,
                 row.text(4)?,
@@ -103,7 +119,7 @@ impl Queue {
             ))
         })?;
         let refused = |kind, what: String| Err(Error::new(kind, op).because(what));
-        let Some((kind, object, recipients, enabled)) = found.into_iter().next() else {
+        let Some((table, kind, object, recipients, enabled)) = found.into_iter().next() else {
             return refused(
                 ErrorKind::NotConfigured,
                 format!(
@@ -139,6 +155,7 @@ impl Queue {
         };
         Ok(Self {
             name: name.to_owned(),
+            table,
             payload,
         })
     }

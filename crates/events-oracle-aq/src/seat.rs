@@ -13,7 +13,7 @@ use crate::desk::Desk;
 use crate::envelope::Envelope;
 use crate::message::{self, Incoming, Outgoing};
 use crate::pause::Pause;
-use crate::queue::DEAD;
+use crate::queue;
 
 /// A message in hand.
 struct InHand {
@@ -270,7 +270,7 @@ impl Seat<'_> {
         let dead = Outgoing {
             queue: desk.wanted.queue.clone(),
             body: envelope.encode_dead(&desk.channel, reason, Timestamp::now()),
-            correlation: DEAD.to_owned(),
+            correlation: queue::dead(&desk.channel),
             priority: in_hand.priority,
             delay_seconds: 0,
             expiration_seconds: None,

@@ -13,6 +13,11 @@ BEGIN
     WHEN queue_is_gone THEN NULL;
   END;
   BEGIN
+    DBMS_AQADM.STOP_QUEUE(queue_name => 'AQ$_SQLSPEC_EVENTS_QUEUE_QT_E');
+  EXCEPTION
+    WHEN queue_is_gone THEN NULL;
+  END;
+  BEGIN
     DBMS_AQADM.DROP_QUEUE_TABLE(queue_table => 'SQLSPEC_EVENTS_QUEUE_QT');
   EXCEPTION
     WHEN table_is_gone THEN NULL;

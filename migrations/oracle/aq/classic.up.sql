@@ -26,5 +26,8 @@ BEGIN
     WHEN queue_exists THEN NULL;
   END;
   DBMS_AQADM.START_QUEUE(queue_name => 'SQLSPEC_EVENTS_QUEUE');
+  -- What Oracle itself has given up can then be put back or deleted.
+  DBMS_AQADM.START_QUEUE(
+    queue_name => 'AQ$_SQLSPEC_EVENTS_QUEUE_QT_E', enqueue => FALSE, dequeue => TRUE);
 END;
 /

@@ -1,6 +1,7 @@
 //! Oracle's queues: on the stand-in for its client library, or on the server that
 //! `EVENTS_TEST_ORACLE_URL` names.
 
+mod admin;
 mod basics;
 mod faults;
 mod killed;

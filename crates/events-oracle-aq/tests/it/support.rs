@@ -248,7 +248,7 @@ pub(crate) fn dead_letters(database: &Database) -> Vec<Value> {
             .execute_named(&[
                 ("visibility", &2),
                 ("wait_seconds", &0),
-                ("deq_condition", &"tab.corrid = '!dead'"),
+                ("deq_condition", &"tab.corrid = '!orders'"),
                 ("queue_name", &database.queue),
                 ("found", &number),
                 ("payload", &oracle::sql_type::OracleType::CLOB),

@@ -153,6 +153,19 @@ impl Run<'_> {
 
     fn switch(&mut self, arguments: &[(String, String)], on: bool) -> Result<(), OraError> {
         let queue = self.named(arguments)?;
+        if queue.exceptions {
+            if on && self.is_true(arguments, "enqueue")? {
+                return Err(OraError::new(
+                    24085,
+                    "operation failed, queue is an exception queue",
+                ));
+            }
+            self.store.db().execute(
+                "UPDATE queue_tables SET exceptions_started = ?2 WHERE name = ?1",
+                params![queue.table, on],
+            )?;
+            return Ok(());
+        }
         self.store.db().execute(
             "UPDATE queues SET enqueue_enabled = ?2, dequeue_enabled = ?2 WHERE name = ?1",
             params![queue.name, on],

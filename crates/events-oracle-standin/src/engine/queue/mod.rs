@@ -10,6 +10,7 @@ mod condition;
 mod dequeue;
 mod enqueue;
 mod store;
+mod view;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -45,13 +46,19 @@ fn squeezed(sql: &str) -> String {
 impl Engine for Queues {
     fn understands(&self, sql: &str) -> bool {
         let upper = squeezed(sql).to_ascii_uppercase();
-        upper.contains("DBMS_AQ.") || upper.contains("DBMS_AQADM.") || upper.contains("_QUEUES Q ")
+        upper.contains("DBMS_AQ.")
+            || upper.contains("DBMS_AQADM.")
+            || upper.contains("_QUEUES Q ")
+            || upper.contains("\"AQ$")
     }
 
     fn execute(&mut self, call: &Call, sql: &str, binds: &mut Binds) -> Result<Outcome, OraError> {
         let text = squeezed(sql);
         if text.to_ascii_uppercase().starts_with("SELECT ") {
-            return self.store.describe(&text, binds);
+            return match text.contains("\"AQ$") {
+                true => self.store.look(&text, binds),
+                false => self.store.describe(&text, binds),
+            };
         }
         // A block that names a package which is not granted is not compiled, so nothing of it runs.
         for package in ["DBMS_AQ", "DBMS_AQADM"] {
@@ -175,6 +182,7 @@ impl Run<'_> {
         }
         let constant = match expression.to_ascii_uppercase().as_str() {
             "NULL" | "FALSE" => Some(Value::Null),
+            "DBMS_AQ.NO_WAIT" => Some(Value::Integer(0)),
             "TRUE" | "DBMS_AQ.BROWSE" | "DBMS_AQ.FIRST_MESSAGE" | "DBMS_AQ.IMMEDIATE" => {
                 Some(Value::Integer(1))
             }

@@ -34,6 +34,8 @@ pub(super) struct Queue {
     pub(super) multiple: bool,
     pub(super) enqueue_enabled: bool,
     pub(super) dequeue_enabled: bool,
+    /// It is the exception queue of its table, which holds what was given up.
+    pub(super) exceptions: bool,
 }
 
 /// Which messages a dequeue is for.
@@ -66,7 +68,7 @@ pub(super) fn now() -> i64 {
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS queue_tables (
         name TEXT PRIMARY KEY, payload_type TEXT NOT NULL, multiple INTEGER NOT NULL,
-        flavour TEXT NOT NULL);
+        flavour TEXT NOT NULL, exceptions_started INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE IF NOT EXISTS queues (
         name TEXT PRIMARY KEY, queue_table TEXT NOT NULL, max_retries INTEGER NOT NULL,
         retry_delay INTEGER NOT NULL, enqueue_enabled INTEGER NOT NULL DEFAULT 0,
@@ -114,6 +116,12 @@ impl Store {
     /// The queue of a name, whose schema is not looked at: there is one.
     pub(super) fn queue(&self, name: &str) -> Result<Queue, OraError> {
         let plain = name.rsplit('.').next().unwrap_or(name).to_ascii_uppercase();
+        let table = plain
+            .strip_prefix("AQ$_")
+            .and_then(|rest| rest.strip_suffix("_E"));
+        if let Some(table) = table {
+            return self.exception_queue(&plain, table);
+        }
         self.db
             .prepare_cached(
                 "SELECT q.name, q.queue_table, t.payload_type, t.multiple, q.enqueue_enabled,
@@ -128,10 +136,32 @@ impl Store {
                     multiple: row.get(3)?,
                     enqueue_enabled: row.get(4)?,
                     dequeue_enabled: row.get(5)?,
+                    exceptions: false,
                 })
             })
             .optional()?
             .ok_or_else(|| OraError::new(24010, format_args!("QUEUE SCOTT.{plain} does not exist")))
+    }
+
+    fn exception_queue(&self, name: &str, table: &str) -> Result<Queue, OraError> {
+        self.db
+            .prepare_cached(
+                "SELECT name, payload_type, exceptions_started FROM queue_tables
+                 WHERE name = ?1 AND flavour = 'classic'",
+            )?
+            .query_row([table], |row| {
+                Ok(Queue {
+                    name: name.to_owned(),
+                    table: row.get(0)?,
+                    payload_type: row.get(1)?,
+                    multiple: false,
+                    enqueue_enabled: false,
+                    dequeue_enabled: row.get(2)?,
+                    exceptions: true,
+                })
+            })
+            .optional()?
+            .ok_or_else(|| OraError::new(24010, format_args!("QUEUE SCOTT.{name} does not exist")))
     }
 
     /// Sixteen bytes that no other message has.
@@ -168,8 +198,10 @@ impl Store {
             .db
             .prepare_cached(
                 "SELECT id, msgid, corrid, priority, attempts, payload FROM messages
-                 WHERE queue = ?1 AND consumer IS ?2 AND NOT expired AND ready_at <= ?3
-                   AND (expires_at IS NULL OR expires_at > ?3)
+                 WHERE iif(?7, expired AND queue IN (SELECT name FROM queues WHERE queue_table = ?8),
+                           queue = ?1 AND NOT expired AND ready_at <= ?3
+                           AND (expires_at IS NULL OR expires_at > ?3))
+                   AND consumer IS ?2
                    AND dequeued_by IS NULL AND (enqueued_by IS NULL OR enqueued_by = ?4)
                    AND (?5 IS NULL
                         OR EXISTS (SELECT 1 FROM json_each(?5) WHERE value IS corrid))
@@ -183,7 +215,9 @@ impl Store {
                     now(),
                     self.session,
                     correlations,
-                    wanted.msgid
+                    wanted.msgid,
+                    queue.exceptions,
+                    queue.table,
                 ],
                 message,
             )
