@@ -2,6 +2,7 @@
 //! names.
 
 mod claims;
+mod example;
 mod faults;
 mod foreign;
 mod migrate;

@@ -133,11 +133,13 @@ fn the_table_of_the_fallback_can_be_left_out() {
         "the_table_of_the_fallback_can_be_left_out",
         async |database| {
             let config = queue(database).auto_migrate(false).fallback_table(false);
-            let shown = config.migrate_dry_run(Direction::Up).await?;
+            let granted = config.clone().grant_queue_to("producer");
+            let shown = granted.migrate_dry_run(Direction::Up).await?;
             assert!(
                 shown.contains("CREATE_QUEUE_TABLE") && !shown.contains("CREATE TABLE"),
                 "{shown}"
             );
+            assert!(shown.contains("grantee => 'PRODUCER'"), "{shown}");
             assert!(config.migrate_up().await?.is_empty());
             let channel = config.clone().open().await?;
             assert_eq!(channel.backend_name(), "aq");
@@ -154,10 +156,12 @@ fn the_table_of_the_fallback_can_be_left_out() {
                 assert!(error.to_string().contains(part), "{part}: {error}");
             }
             // Without queues there would be nothing left.
-            let tables = config.backend(BackendKind::PollQueue);
-            let error = tables.migrate_up().await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
-            assert!(error.to_string().contains("aq and txeventq"), "{error}");
+            for config in [config, granted.fallback_table(true)] {
+                let tables = config.backend(BackendKind::PollQueue);
+                let error = tables.migrate_up().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
+                assert!(error.to_string().contains("aq and txeventq"), "{error}");
+            }
             Ok(())
         },
     );

@@ -92,7 +92,7 @@ impl EventsConfig {
     /// `SchemaNewer` for tables of a newer version, `InvalidConfig` for a foreign table of the
     /// same name, and those of the database.
     pub async fn migrate_up(&self) -> Result<Vec<String>> {
-        self.check_fallback_table()?;
+        self.check_queue()?;
         match self.database() {
             #[cfg(feature = "pg-native")]
             Database::Postgres(_) if self.only_notifies() => notify::up(self).await,
@@ -117,7 +117,7 @@ impl EventsConfig {
     /// # Errors
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_down(&self) -> Result<Vec<String>> {
-        self.check_fallback_table()?;
+        self.check_queue()?;
         match self.database() {
             #[cfg(feature = "pg-native")]
             Database::Postgres(_) if self.only_notifies() => notify::down(self).await,
@@ -156,7 +156,7 @@ impl EventsConfig {
     /// # Errors
     /// As [`EventsConfig::migrate_up`].
     pub async fn migrate_dry_run(&self, direction: Direction) -> Result<String> {
-        self.check_fallback_table()?;
+        self.check_queue()?;
         match self.database() {
             #[cfg(feature = "pg-native")]
             Database::Postgres(_) if self.only_notifies() => notify::dry_run(self, direction).await,
@@ -192,19 +192,31 @@ impl EventsConfig {
         events_migrations::export(dialect, &self.table()?, folder)
     }
 
-    /// Refuses to leave out the only tables that there are.
-    fn check_fallback_table(&self) -> Result<()> {
-        let has_queues = match self.database() {
+    /// Whether migrations also make, or drop, a queue of Oracle's. It has no migrations with ids:
+    /// what is there already is left as it is.
+    #[must_use]
+    pub fn migrates_queue(&self) -> bool {
+        match self.database() {
             #[cfg(feature = "oracle-aq")]
             Database::Oracle(_) => aq::flavour(self.backend).is_some(),
             _ => false,
-        };
-        if self.fallback_table || has_queues {
-            return Ok(());
         }
-        Err(Error::invalid_config(
-            "without the table of the fallback nothing is left to migrate; that goes with the backends aq and txeventq on Oracle",
-        ))
+    }
+
+    /// Refuses to leave out the only tables that there are, and to grant what there is not.
+    fn check_queue(&self) -> Result<()> {
+        let refused = if self.migrates_queue() {
+            return Ok(());
+        } else if !self.fallback_table {
+            "without the table of the fallback nothing is left to migrate"
+        } else if !self.queue_grantees.is_empty() {
+            "there is no queue to grant"
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid_config(format!(
+            "{refused}; that goes with the backends aq and txeventq on Oracle"
+        )))
     }
 
     /// Whether only notifications were asked for, so that the queue needs no tables.

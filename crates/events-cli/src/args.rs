@@ -85,6 +85,9 @@ pub(crate) struct Migrate {
     /// With aq and txeventq: leave out the table that is used where queues are missing
     #[arg(long, global = true)]
     pub(crate) no_fallback_table: bool,
+    /// With aq and txeventq: lets this user publish to the queue and consume from it
+    #[arg(long, global = true, value_name = "USER")]
+    pub(crate) grant: Vec<String>,
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -8,12 +8,29 @@ use crate::exit::{Done, Failure};
 use crate::output::line;
 
 pub(crate) async fn run(global: &Global, command: Migrate) -> Done {
-    let config = config(global)?.fallback_table(!command.no_fallback_table);
+    let mut config = config(global)?.fallback_table(!command.no_fallback_table);
+    for user in command.grant {
+        config = config.grant_queue_to(user);
+    }
     match (command.action.unwrap_or(MigrateAction::Up), command.dry_run) {
         (MigrateAction::Up, true) => print_sql(&config.migrate_dry_run(Direction::Up).await?),
         (MigrateAction::Down, true) => print_sql(&config.migrate_dry_run(Direction::Down).await?),
-        (MigrateAction::Up, false) => print_ids("applied", &config.migrate_up().await?),
-        (MigrateAction::Down, false) => print_ids("reverted", &config.migrate_down().await?),
+        (MigrateAction::Up, false) => {
+            let ids = config.migrate_up().await?;
+            print_ids(
+                "applied",
+                &ids,
+                config.migrates_queue().then_some("the queue is there"),
+            )
+        }
+        (MigrateAction::Down, false) => {
+            let ids = config.migrate_down().await?;
+            print_ids(
+                "reverted",
+                &ids,
+                config.migrates_queue().then_some("the queue is gone"),
+            )
+        }
         (MigrateAction::Status, false) => {
             for status in config.migrate_status().await? {
                 let at = status
@@ -45,9 +62,10 @@ fn print_sql(sql: &str) -> Done {
     })
 }
 
-fn print_ids(done: &str, ids: &[String]) -> Done {
-    if ids.is_empty() {
+fn print_ids(done: &str, ids: &[String], queue: Option<&str>) -> Done {
+    if ids.is_empty() && queue.is_none() {
         return line("nothing to do");
     }
-    ids.iter().try_for_each(|id| line(format!("{done} {id}")))
+    ids.iter().try_for_each(|id| line(format!("{done} {id}")))?;
+    queue.map_or(Ok(()), line)
 }

@@ -191,6 +191,14 @@ impl EventsConfig {
         self
     }
 
+    /// Oracle's native backends only: a user whom `migrate_up` lets publish to the queue and consume
+    /// from it; may be called for several.
+    #[must_use]
+    pub fn grant_queue_to(mut self, user: impl Into<String>) -> Self {
+        self.queue_grantees.push(user.into());
+        self
+    }
+
     /// Oracle only: the queue of the native backends.
     #[must_use]
     pub fn aq_queue(mut self, value: impl Into<String>) -> Self {

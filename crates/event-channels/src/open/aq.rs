@@ -32,6 +32,7 @@ fn settings(config: &EventsConfig, server: &Server, flavour: Flavour) -> AqConfi
     settings.max_attempts = config.max_attempts;
     settings.backoff = config.backoff;
     settings.pool_size = config.pool_size;
+    settings.grantees.clone_from(&config.queue_grantees);
     settings.max_payload_bytes = config.max_payload_bytes;
     settings.telemetry = Telemetry::named(&config.name);
     settings

@@ -5,6 +5,7 @@ mod ending;
 mod errors;
 mod events;
 mod notify;
+mod oracle;
 mod permissions;
 mod postgres;
 mod support;
