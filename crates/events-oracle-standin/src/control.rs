@@ -41,7 +41,7 @@ impl Ask {
 }
 
 /// How many numbers travel with a question.
-pub(crate) const NUMBERS: usize = 5;
+pub(crate) const NUMBERS: usize = 6;
 
 /// Answers a question about the server in `folder`.
 pub(crate) fn answer(
@@ -74,11 +74,11 @@ pub(crate) fn answer(
             |row| row.get(0),
         )?),
         Ask::Plan => {
-            let [skip, times, code, pause, kill] = numbers;
+            let [skip, times, code, pause, kill, inside] = numbers;
             Ok(count(db.execute(
-                "INSERT INTO faults (what, skip, times, code, pause_ms, kill)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![text, skip, times, code, pause, kill],
+                "INSERT INTO faults (what, skip, times, code, pause_ms, kill, inside)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![text, skip, times, code, pause, kill, inside],
             )?))
         }
         Ask::ForgetPlans => Ok(count(db.execute("DELETE FROM faults", [])?)),
@@ -94,7 +94,7 @@ pub(crate) fn answer(
 ///
 /// # Safety
 ///
-/// The texts are of the lengths beside them, `numbers` points to five, and `out` to one.
+/// The texts are of the lengths beside them, `numbers` points to six, and `out` to one.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn events_oracle_standin_control(
     folder: *const u8,
@@ -145,7 +145,7 @@ pub(crate) fn control(folder: &Path) -> Result<Connection, OraError> {
          CREATE TABLE IF NOT EXISTS faults (
              id INTEGER PRIMARY KEY, what TEXT NOT NULL, skip INTEGER NOT NULL,
              times INTEGER NOT NULL, code INTEGER NOT NULL, pause_ms INTEGER NOT NULL,
-             kill INTEGER NOT NULL);
+             kill INTEGER NOT NULL, inside INTEGER NOT NULL);
          CREATE TABLE IF NOT EXISTS calls (what TEXT PRIMARY KEY, count INTEGER NOT NULL);",
     )?;
     Ok(db)

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::value::{Binds, Value};
+
 /// An error of the server: Oracle's number and a text that begins with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OraError {
@@ -17,6 +19,37 @@ impl OraError {
         Self {
             code,
             message: format!("ORA-{code:05}: {text}"),
+        }
+    }
+
+    /// What a test asked for. Errors about values quote them, as a server's do.
+    pub(crate) fn planned(code: i32, binds: &Binds) -> Self {
+        if !matches!(code, 1 | 2290 | 20_000..=20_999 | 40_000..=40_999) {
+            return Self::new(code, "planned by the test");
+        }
+        let quoted: Vec<_> = binds
+            .0
+            .iter()
+            .filter_map(|bind| match &bind.value {
+                Value::Text(text) => Some(text.clone()),
+                Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+                _ => None,
+            })
+            .collect();
+        Self::new(
+            code,
+            format_args!("planned by the test: {}", quoted.join(", ")),
+        )
+    }
+
+    /// The same inside another error.
+    pub(crate) fn inside(self, code: i32) -> Self {
+        match code {
+            0 => self,
+            code => Self::new(
+                code,
+                format_args!("error at a lower level\n{}", self.message),
+            ),
         }
     }
 

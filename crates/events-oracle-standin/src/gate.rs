@@ -1,7 +1,7 @@
 //! A session's view of what tests ask of its server: refusals, faults, kills.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -9,6 +9,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::OraError;
 use crate::control;
 use crate::process::Process;
+
+/// How often a client that waits for a silent listener looks whether it speaks.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Asked at the beginning of each call, and while one waits.
 #[derive(Debug)]
@@ -24,12 +27,13 @@ pub(crate) struct Fault {
     pub(crate) pause: Duration,
     pub(crate) code: i32,
     pub(crate) kill: bool,
+    /// The number of an error that the code is wrapped in.
+    pub(crate) inside: i32,
 }
 
 impl Gate {
-    /// The listener's answer, and the logon's.
+    /// The logon's answer.
     pub(crate) fn open(folder: &Path, user: &str, password: &str) -> Result<Self, OraError> {
-        Self::reach(folder)?;
         let db = control::control(folder)?;
         if let Some(code) = control::setting(&db, "refuse_login")? {
             let code = i32::try_from(code).unwrap_or(1017);
@@ -57,8 +61,9 @@ impl Gate {
         })
     }
 
-    /// Whether the service exists and its listener answers.
-    pub(crate) fn reach(folder: &Path) -> Result<(), OraError> {
+    /// Whether the service exists and its listener answers; one that is silent is waited for until
+    /// `limit`, or for good.
+    pub(crate) fn reach(folder: &Path, limit: Option<Duration>) -> Result<(), OraError> {
         if !folder.join(control::CONTROL).exists() {
             return Err(OraError::new(
                 12514,
@@ -66,6 +71,13 @@ impl Gate {
             ));
         }
         let db = control::control(folder)?;
+        let begun = Instant::now();
+        while control::setting(&db, "silent")?.is_some() {
+            if limit.is_some_and(|limit| begun.elapsed() >= limit) {
+                return Err(OraError::new(12170, "TNS:Connect timeout occurred"));
+            }
+            std::thread::sleep(LOOK);
+        }
         match control::setting(&db, "unreachable")? {
             None => Ok(()),
             Some(code) => Err(OraError::new(
@@ -88,7 +100,7 @@ impl Gate {
         .execute([what])?;
         let planned = db
             .prepare_cached(
-                "SELECT id, skip, times, code, pause_ms, kill FROM faults
+                "SELECT id, skip, times, code, pause_ms, kill, inside FROM faults
                  WHERE instr(?1, what) > 0 AND times > 0 ORDER BY id LIMIT 1",
             )?
             .query_row([what], |row| {
@@ -98,10 +110,11 @@ impl Gate {
                     row.get::<_, i32>(3)?,
                     row.get::<_, u32>(4)?,
                     row.get::<_, bool>(5)?,
+                    row.get::<_, i32>(6)?,
                 ))
             })
             .optional()?;
-        let Some((id, skip, code, pause, kill)) = planned else {
+        let Some((id, skip, code, pause, kill, inside)) = planned else {
             return Ok(None);
         };
         let column = if skip > 0 { "skip" } else { "times" };
@@ -113,7 +126,17 @@ impl Gate {
             pause: Duration::from_millis(pause.into()),
             code,
             kill,
+            inside,
         }))
+    }
+
+    /// Ends this session, for whoever looks at the server.
+    pub(crate) fn kill(&self) -> Result<(), OraError> {
+        self.db.lock().execute(
+            "UPDATE sessions SET killed = 1 WHERE id = ?1",
+            [self.session],
+        )?;
+        Ok(())
     }
 
     pub(crate) fn killed(&self) -> bool {

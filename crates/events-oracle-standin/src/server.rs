@@ -61,6 +61,7 @@ pub struct Plan {
     code: i32,
     pause: Duration,
     kill: bool,
+    inside: i32,
 }
 
 impl Plan {
@@ -73,6 +74,7 @@ impl Plan {
             code: 0,
             pause: Duration::ZERO,
             kill: false,
+            inside: 0,
         }
     }
 
@@ -97,6 +99,13 @@ impl Plan {
         self
     }
 
+    /// Wraps the number in this one, as a server does when its own statements fail.
+    #[must_use]
+    pub fn inside(mut self, code: i32) -> Self {
+        self.inside = code;
+        self
+    }
+
     /// Takes this long first; a break or the call timeout ends the pause.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
@@ -104,7 +113,8 @@ impl Plan {
         self
     }
 
-    /// Ends the session, before anything is done.
+    /// Ends the session, before anything is done. With a number too, the call fails with that and
+    /// the client goes on taking the server for alive, as after ORA-00028.
     #[must_use]
     pub fn kill(mut self) -> Self {
         self.kill = true;
@@ -212,7 +222,7 @@ impl Server {
         } else {
             Ask::Unset
         };
-        let numbers = [value.unwrap_or(0), 0, 0, 0, 0];
+        let numbers = [value.unwrap_or(0), 0, 0, 0, 0, 0];
         self.ask(ask, key, numbers).map(|_| ())
     }
 
@@ -241,6 +251,15 @@ impl Server {
     /// When its files cannot be written.
     pub fn unreachable(&self, code: Option<i32>) -> Result<(), OraError> {
         self.set("unreachable", code.map(Into::into))
+    }
+
+    /// Lets every new connection wait for an answer, or answers those that wait.
+    ///
+    /// # Errors
+    ///
+    /// When its files cannot be written.
+    pub fn silent(&self, silent: bool) -> Result<(), OraError> {
+        self.set("silent", silent.then_some(1))
     }
 
     /// Takes a privilege away from every session, such as `DBMS_AQ`, or gives it back.
@@ -294,6 +313,7 @@ impl Server {
             plan.code.into(),
             pause,
             plan.kill.into(),
+            plan.inside.into(),
         ];
         self.ask(Ask::Plan, &plan.what, numbers).map(|_| ())
     }

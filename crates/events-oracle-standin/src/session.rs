@@ -18,7 +18,10 @@ pub(crate) struct Session {
     pub(crate) call: Call,
     gate: Arc<Gate>,
     engines: Mutex<Vec<Box<dyn Engine>>>,
+    /// The client knows that the session is gone.
     dead: AtomicBool,
+    /// The server ended the session, and the client takes the server for alive.
+    ended: AtomicBool,
 }
 
 impl Session {
@@ -29,6 +32,7 @@ impl Session {
             call: Call::guarded(Arc::clone(&gate)),
             gate,
             dead: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         })
     }
 
@@ -42,7 +46,7 @@ impl Session {
 
     pub(crate) fn execute(&self, sql: &str, binds: &mut Binds) -> Result<Outcome, OraError> {
         let text = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-        self.run(&text, |call, engines| {
+        self.run(&text, binds, |call, engines, binds| {
             engines
                 .iter_mut()
                 .find(|engine| engine.understands(sql))
@@ -52,34 +56,38 @@ impl Session {
     }
 
     pub(crate) fn commit(&self) -> Result<(), OraError> {
-        self.run("COMMIT", |_, engines| {
+        self.run("COMMIT", &mut Binds::default(), |_, engines, _| {
             engines.iter_mut().try_for_each(|engine| engine.commit())
         })
     }
 
     pub(crate) fn rollback(&self) -> Result<(), OraError> {
-        self.run("ROLLBACK", |_, engines| {
+        self.run("ROLLBACK", &mut Binds::default(), |_, engines, _| {
             engines.iter_mut().try_for_each(|engine| engine.rollback())
         })
     }
 
     pub(crate) fn ping(&self) -> Result<(), OraError> {
-        self.run("PING", |_, _| Ok(()))
+        self.run("PING", &mut Binds::default(), |_, _, _| Ok(()))
     }
 
     /// One call: refused on a dead session, its faults first, and deadly when they are.
     fn run<T>(
         &self,
         what: &str,
-        work: impl FnOnce(&Call, &mut Vec<Box<dyn Engine>>) -> Result<T, OraError>,
+        binds: &mut Binds,
+        work: impl FnOnce(&Call, &mut Vec<Box<dyn Engine>>, &mut Binds) -> Result<T, OraError>,
     ) -> Result<T, OraError> {
         if self.is_dead() {
             return Err(OraError::new(3114, "not connected to ORACLE"));
         }
+        if self.ended.load(Ordering::SeqCst) {
+            return Err(OraError::new(1012, "not logged on"));
+        }
         self.call.begin();
-        let answer = self.faults(what).and_then(|()| {
+        let answer = self.faults(what, binds).and_then(|()| {
             let mut engines = self.engines.lock();
-            work(&self.call, &mut engines)
+            work(&self.call, &mut engines, binds)
         });
         if answer.as_ref().is_err_and(|error| error.code == 3113) {
             self.end();
@@ -87,7 +95,7 @@ impl Session {
         answer
     }
 
-    fn faults(&self, what: &str) -> Result<(), OraError> {
+    fn faults(&self, what: &str, binds: &Binds) -> Result<(), OraError> {
         let Some(fault) = self.gate.pass(what)? else {
             return Ok(());
         };
@@ -96,12 +104,16 @@ impl Session {
             let left = u64::try_from(left).unwrap_or(u64::MAX);
             self.call.wait(std::time::Duration::from_nanos(left))?;
         }
-        if fault.kill {
-            return Err(OraError::session_gone());
-        }
-        match fault.code {
-            0 => Ok(()),
-            code => Err(OraError::new(code, "planned by the test")),
+        match (fault.kill, fault.code) {
+            (false, 0) => Ok(()),
+            (false, code) => Err(OraError::planned(code, binds).inside(fault.inside)),
+            (true, 0) => Err(OraError::session_gone()),
+            (true, code) => {
+                self.gate.kill()?;
+                self.ended.store(true, Ordering::SeqCst);
+                self.engines.lock().clear();
+                Err(OraError::planned(code, binds).inside(fault.inside))
+            }
         }
     }
 

@@ -66,16 +66,8 @@ unsafe extern "C" fn OCIBindByName2(
         // SAFETY: the caller passes a name and its length.
         let name = unsafe { text(name, usize::try_from(name_length).unwrap_or(0)) };
         let name = name.trim_start_matches(':').to_ascii_uppercase();
-        let buffer = Buffer {
-            handle: 0,
-            data: value,
-            size: usize::try_from(size).unwrap_or(0),
-            code,
-            indicators,
-            lengths,
-            return_codes,
-            dynamic: Dynamic::None,
-        };
+        let size = usize::try_from(size).unwrap_or(0);
+        let buffer = Buffer::new(value, size, code, (indicators, lengths, return_codes));
         let index = |statement: &Statement| {
             let found = statement
                 .variables
@@ -108,16 +100,8 @@ unsafe extern "C" fn OCIBindByPos2(
     answer(error, || {
         no_arrays(array)?;
         let index = (position as usize).wrapping_sub(1);
-        let buffer = Buffer {
-            handle: 0,
-            data: value,
-            size: usize::try_from(size).unwrap_or(0),
-            code,
-            indicators,
-            lengths,
-            return_codes,
-            dynamic: Dynamic::None,
-        };
+        let size = usize::try_from(size).unwrap_or(0);
+        let buffer = Buffer::new(value, size, code, (indicators, lengths, return_codes));
         let index = |statement: &Statement| {
             if index >= statement.variables.len() {
                 return Err(OraError::new(1036, "illegal variable name/number").into());
@@ -146,16 +130,8 @@ unsafe extern "C" fn OCIDefineByPos2(
 ) -> c_int {
     answer(error, || {
         let index = (position as usize).wrapping_sub(1);
-        let buffer = Buffer {
-            handle: 0,
-            data: value,
-            size: usize::try_from(size).unwrap_or(0),
-            code,
-            indicators,
-            lengths,
-            return_codes,
-            dynamic: Dynamic::None,
-        };
+        let size = usize::try_from(size).unwrap_or(0);
+        let buffer = Buffer::new(value, size, code, (indicators, lengths, return_codes));
         let index = |statement: &Statement| {
             if index >= statement.columns.len() {
                 return Err(OraError::new(1007, "variable not in select list").into());

@@ -73,6 +73,26 @@ pub(crate) struct Buffer {
 unsafe impl Send for Buffer {}
 
 impl Buffer {
+    /// The memory as it is bound or defined, with what is told for each row: whether it is NULL, its
+    /// length, and how it went.
+    pub(crate) fn new(
+        data: *mut u8,
+        size: usize,
+        code: u16,
+        (indicators, lengths, return_codes): (*mut i16, *mut u32, *mut u16),
+    ) -> Self {
+        Self {
+            handle: 0,
+            data,
+            size,
+            code,
+            indicators,
+            lengths,
+            return_codes,
+            dynamic: Dynamic::None,
+        }
+    }
+
     /// What the variable was bound as.
     pub(crate) fn kind(&self) -> Result<Kind, Failure> {
         let size = u32::try_from(self.size).unwrap_or(u32::MAX);

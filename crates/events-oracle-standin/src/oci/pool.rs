@@ -12,6 +12,7 @@ use super::handle::{self, Body, Login, Pointerless, Server, Service, pointer};
 use super::service::folder;
 use super::{Failure, Pointer, SUCCESS, answer, text};
 use crate::OraError;
+use crate::gate::Gate;
 use crate::session::Session;
 
 /// What a session pool handle is.
@@ -112,6 +113,7 @@ fn open(pool: Pointer) -> Result<Pointerless, Failure> {
             Arc::clone(&pool.shared),
         )
     })?;
+    Gate::reach(&folder, None)?;
     let session = Arc::new(Session::begin(&folder, &user, &password)?);
     let server = Body::Server(Server {
         folder: Some(folder),

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::handle::{self, pointer};
 use super::{Failure, Pointer, SUCCESS, answer, text};
@@ -10,7 +11,7 @@ use crate::OraError;
 use crate::gate::Gate;
 use crate::session::Session;
 
-/// The server that a connect string such as `//host:port/service` names.
+/// The server that a connect string names: `//host:port/service`, or a description.
 ///
 /// Servers live in the folder that this library was loaded from.
 pub(crate) fn folder(connect_string: &str) -> Result<PathBuf, Failure> {
@@ -20,10 +21,23 @@ pub(crate) fn folder(connect_string: &str) -> Result<PathBuf, Failure> {
             "TNS:could not resolve the connect identifier specified",
         )
     };
-    let name = connect_string.rsplit('/').next().unwrap_or_default();
-    let name = name.split([':', '?']).next().unwrap_or_default();
+    let name = match connect_string.split_once("(SERVICE_NAME=") {
+        Some((_, rest)) => rest.split(')').next(),
+        None => connect_string
+            .rsplit('/')
+            .next()
+            .and_then(|name| name.split([':', '?']).next()),
+    };
+    let name = name.unwrap_or_default();
     let library = library().ok_or_else(unknown)?;
     Ok(crate::Server::at(&library, name)?.folder())
+}
+
+/// How long the client waits for an answer, where the connect string says it.
+pub(crate) fn connect_timeout(connect_string: &str) -> Option<Duration> {
+    let (_, rest) = connect_string.split_once("(CONNECT_TIMEOUT=")?;
+    let seconds = rest.split(')').next()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 fn library() -> Option<PathBuf> {
@@ -51,7 +65,7 @@ unsafe extern "C" fn OCIServerAttach(
         // SAFETY: the caller passes a text and its length.
         let name = unsafe { text(name, usize::try_from(length).unwrap_or(0)) };
         let folder = folder(&name)?;
-        Gate::reach(&folder)?;
+        Gate::reach(&folder, connect_timeout(&name))?;
         handle::server(server, |server| server.folder = Some(folder))?;
         Ok(SUCCESS)
     })

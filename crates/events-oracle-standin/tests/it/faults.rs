@@ -63,6 +63,111 @@ fn a_planned_kill_happens_before_the_work() {
 }
 
 #[test]
+fn a_session_that_is_ended_with_a_number_looks_alive_to_the_client() {
+    let server = server("ended");
+    for code in [28, 1012, 2396] {
+        let connection = connect(&server);
+        let plan = Plan::at("FROM dual").kill().code(code);
+        // The driver itself knows these numbers, unless another stands before them.
+        server.plan(plan.inside(604)).unwrap();
+        let error = connection.query_row_as::<i64>(ONE, &[]).unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("ORA-{code:05}")),
+            "{error}"
+        );
+        assert_eq!(connection.status().unwrap(), oracle::ConnStatus::Normal);
+        assert_eq!(server.sessions().unwrap(), 0);
+        let error = connection.query_row_as::<i64>(ONE, &[]).unwrap_err();
+        assert!(error.to_string().contains("ORA-01012"), "{error}");
+    }
+}
+
+#[test]
+fn an_error_about_values_quotes_them_and_another_does_not() {
+    let server = server("quoted");
+    let connection = connect(&server);
+    for (code, quoted) in [(1, true), (1653, false)] {
+        server.plan(Plan::at("FROM dual").code(code)).unwrap();
+        let asked = connection.query_row_as::<String>("SELECT :a FROM dual", &[&"canary"]);
+        let said = asked.unwrap_err().to_string();
+        assert_eq!(said.contains("canary"), quoted, "{said}");
+    }
+}
+
+#[test]
+fn a_silent_listener_is_waited_for() {
+    let server = server("waited_for");
+    server.silent(true).unwrap();
+    let other = server.clone();
+    let connecting = thread::spawn(move || connect(&other).ping());
+    thread::sleep(Duration::from_millis(20)); // nothing tells that it waits
+    assert!(!connecting.is_finished());
+    server.silent(false).unwrap();
+    connecting.join().unwrap().unwrap();
+
+    server.silent(true).unwrap();
+    let target = format!(
+        "(DESCRIPTION=(CONNECT_TIMEOUT=1)(ADDRESS=(PROTOCOL=TCP)(HOST=standin)(PORT=1521))\
+         (CONNECT_DATA=(SERVICE_NAME={})))",
+        server.service()
+    );
+    let error = oracle::Connection::connect("scott", "tiger", target).unwrap_err();
+    assert_eq!(error.oci_code(), Some(12170), "{error}");
+}
+
+#[test]
+fn a_block_that_fails_leaves_nothing_and_what_came_before_stays() {
+    let connection = connect(&server("undone"));
+    let run = |block: &str| connection.execute(block, &[]).map(drop);
+    run(
+        "BEGIN DBMS_AQADM.CREATE_QUEUE_TABLE(queue_table => 'T', queue_payload_type => 'JSON');
+         DBMS_AQADM.CREATE_QUEUE(queue_name => 'Q', queue_table => 'T');
+         DBMS_AQADM.START_QUEUE(queue_name => 'Q'); END;",
+    )
+    .unwrap();
+    let enqueue = |queues: &[&str]| {
+        let calls: String = queues
+            .iter()
+            .map(|queue| {
+                format!(
+                    "DBMS_AQ.ENQUEUE(queue_name => '{queue}', enqueue_options => v_opts,
+                     message_properties => v_props, payload => v_doc, msgid => v_msgid);"
+                )
+            })
+            .collect();
+        run(&format!(
+            "DECLARE v_opts DBMS_AQ.ENQUEUE_OPTIONS_T; v_props DBMS_AQ.MESSAGE_PROPERTIES_T;
+                     v_doc JSON; v_msgid RAW(16);
+             BEGIN v_doc := JSON('1'); v_props.delay := 0; v_props.expiration := -1; {calls} END;"
+        ))
+    };
+    let dequeue = || {
+        let block = "DECLARE v_opts DBMS_AQ.DEQUEUE_OPTIONS_T; v_doc JSON; v_msgid RAW(16);
+                             v_props DBMS_AQ.MESSAGE_PROPERTIES_T;
+                     BEGIN v_opts.wait := 0;
+                     DBMS_AQ.DEQUEUE(queue_name => 'Q', dequeue_options => v_opts,
+                     message_properties => v_props, payload => v_doc, msgid => v_msgid); END;";
+        connection.execute(block, &[]).map(drop)
+    };
+    enqueue(&["Q"]).unwrap();
+    let error = enqueue(&["Q", "Q", "NOWHERE"]).unwrap_err();
+    assert_eq!(error.oci_code(), Some(24010), "{error}");
+    connection.commit().unwrap();
+    dequeue().unwrap();
+    assert_eq!(dequeue().unwrap_err().oci_code(), Some(25228));
+}
+
+#[test]
+fn a_queue_that_exists_is_told_by_its_table() {
+    let connection = connect(&server("twice"));
+    let block = "BEGIN DBMS_AQADM.CREATE_TRANSACTIONAL_EVENT_QUEUE(queue_name => 'Q',
+                 queue_payload_type => 'JSON'); END;";
+    connection.execute(block, &[]).unwrap();
+    let error = connection.execute(block, &[]).unwrap_err();
+    assert_eq!(error.oci_code(), Some(24001), "{error}");
+}
+
+#[test]
 fn logins_are_refused_while_asked() {
     let server = server("refused");
     server.refuse_logins(Some(28000)).unwrap();

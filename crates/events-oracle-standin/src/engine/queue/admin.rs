@@ -27,16 +27,8 @@ impl Run<'_> {
                     return Err(block::undeclared("CREATE_TRANSACTIONAL_EVENT_QUEUE"));
                 }
                 let queue = self.text_argument(arguments, "queue_name")?;
-                match self.create_table(&queue, TXEVENTQ, arguments) {
-                    // Its table is its own: what exists already is the queue.
-                    Err(error) if error.code == 24001 => {
-                        return Err(OraError::new(
-                            24006,
-                            "cannot create QUEUE, it already exists",
-                        ));
-                    }
-                    other => other?,
-                }
+                // Its table has its name: where the queue exists, that is what is in the way.
+                self.create_table(&queue, TXEVENTQ, arguments)?;
                 self.create_queue(&queue, &queue, arguments)
             }
             "CREATE_QUEUE" => {

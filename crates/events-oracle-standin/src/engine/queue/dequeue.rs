@@ -53,10 +53,12 @@ impl Run<'_> {
         if mode == REMOVE {
             self.store.take(&message, lasting)?;
         }
-        let payload = if queue.payload_type == "JSON" {
-            Value::Text(String::from_utf8_lossy(&message.payload).into_owned())
-        } else {
-            Value::Bytes(message.payload)
+        let payload = match message.payload {
+            None => Value::Null,
+            Some(bytes) if queue.payload_type == "JSON" => {
+                Value::Text(String::from_utf8_lossy(&bytes).into_owned())
+            }
+            Some(bytes) => Value::Bytes(bytes),
         };
         let integer = |number| Value::Integer(number);
         let text = |text: Option<String>| text.map_or(Value::Null, Value::Text);

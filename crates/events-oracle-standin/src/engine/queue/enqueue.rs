@@ -17,8 +17,9 @@ impl Run<'_> {
         }
         let payload = self.value(Self::argument(arguments, "payload")?)?;
         let payload = match (queue.payload_type.as_str(), payload) {
-            ("JSON", Value::Text(text)) => text.into_bytes(),
-            ("RAW", Value::Bytes(bytes)) if bytes.len() <= 32_767 => bytes,
+            (_, Value::Null) => None,
+            ("JSON", Value::Text(text)) => Some(text.into_bytes()),
+            ("RAW", Value::Bytes(bytes)) if bytes.len() <= 32_767 => Some(bytes),
             _ => {
                 return Err(OraError::new(
                     25215,

@@ -69,6 +69,7 @@ impl Engine for Queues {
             }
         }
         let block = Block::parse(&text)?;
+        let before = self.store.savepoint()?;
         let mut run = Run {
             store: &mut self.store,
             call,
@@ -76,8 +77,11 @@ impl Engine for Queues {
             exceptions: block.exceptions,
             variables: HashMap::new(),
         };
-        run.all(&block.body)?;
-        Ok(Outcome::Done(1))
+        let done = run.all(&block.body);
+        if done.is_err() {
+            self.store.back_to(&before)?;
+        }
+        done.map(|()| Outcome::Done(1))
     }
 
     fn commit(&mut self) -> Result<(), OraError> {
@@ -205,7 +209,7 @@ impl Run<'_> {
             return Err(block::undeclared("JSON"));
         }
         let Some(text) = text.text()? else {
-            return Err(OraError::new(40441, "JSON syntax error"));
+            return Ok(Value::Null);
         };
         let document: serde_json::Value =
             serde_json::from_str(text).map_err(|_| OraError::new(40441, "JSON syntax error"))?;

@@ -54,7 +54,14 @@ pub(super) struct Message {
     pub(super) correlation: Option<String>,
     pub(super) priority: i64,
     pub(super) attempts: i64,
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Option<Vec<u8>>,
+}
+
+/// What a transaction holds when a statement begins, so that one that fails is undone alone.
+#[derive(Debug)]
+pub(super) struct Savepoint {
+    newest: i64,
+    held: String,
 }
 
 /// Microseconds since 1970.
@@ -82,7 +89,7 @@ const TABLES: &str = "
         id INTEGER PRIMARY KEY AUTOINCREMENT, msgid BLOB NOT NULL, queue TEXT NOT NULL,
         consumer TEXT, corrid TEXT, priority INTEGER NOT NULL, ready_at INTEGER NOT NULL,
         expires_at INTEGER, enq_time INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-        payload BLOB NOT NULL, expired INTEGER NOT NULL DEFAULT 0,
+        payload BLOB, expired INTEGER NOT NULL DEFAULT 0,
         enqueued_by INTEGER, dequeued_by INTEGER);
     CREATE INDEX IF NOT EXISTS messages_in_order ON messages (queue, expired, priority, id);";
 
@@ -242,6 +249,34 @@ impl Store {
             0 => Err(OraError::new(25228, "end-of-fetch during message dequeue")),
             _ => Ok(()),
         }
+    }
+
+    pub(super) fn savepoint(&self) -> Result<Savepoint, OraError> {
+        let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'messages'), 0),
+                          (SELECT json_group_array(id) FROM messages WHERE dequeued_by = ?1)";
+        let mut read = self.db.prepare_cached(sql)?;
+        Ok(read.query_row([self.session], |row| {
+            Ok(Savepoint {
+                newest: row.get(0)?,
+                held: row.get(1)?,
+            })
+        })?)
+    }
+
+    /// Undoes what the transaction did since, but for what became lasting.
+    pub(super) fn back_to(&mut self, savepoint: &Savepoint) -> Result<(), OraError> {
+        let session = self.session;
+        let work = self.begin()?;
+        work.execute(
+            "DELETE FROM messages WHERE enqueued_by = ?1 AND id > ?2",
+            [session, savepoint.newest],
+        )?;
+        work.execute(
+            "UPDATE messages SET dequeued_by = NULL WHERE dequeued_by = ?1
+             AND id NOT IN (SELECT value FROM json_each(?2))",
+            params![session, savepoint.held],
+        )?;
+        Ok(work.commit()?)
     }
 
     pub(super) fn commit(&mut self) -> Result<(), OraError> {
