@@ -1,5 +1,7 @@
 //! Oracle's errors in the library's words: the one place where its codes are read.
 
+use std::fmt;
+
 use events_core::{Error, ErrorKind, Op};
 
 use crate::Class;
@@ -43,18 +45,45 @@ fn codes_in(text: &str) -> impl Iterator<Item = i32> {
     })
 }
 
-/// Maps an error of the driver. Oracle's text may quote values, so it stays in the cause.
+/// What the server or the driver said, as the cause of an error.
+#[derive(Debug)]
+struct Said(String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Said {}
+
+impl Said {
+    /// The text; of one about values only its numbers, because it can quote a payload.
+    fn new(text: String) -> Self {
+        let about_values = |code| matches!(code, 1 | 1400..=1499 | 1722 | 1800..=1899 | 2290..=2293 | 6502 | 12_899 | 20_000..=20_999 | 40_000..=40_999);
+        if !codes_in(&text).any(about_values) {
+            return Self(text);
+        }
+        let numbers: Vec<_> = codes_in(&text)
+            .map(|code| format!("ORA-{code:05}"))
+            .collect();
+        Self(numbers.join(" "))
+    }
+}
+
+/// Maps an error of the driver.
 #[must_use]
 pub fn oracle_error(op: Op, backend: &'static str, error: oracle::Error) -> Error {
     let (class, code) = class_of(&error);
+    let text = error.to_string();
     let shown = match (code, error.dpi_code()) {
         (Some(code), _) => format!("ORA-{code:05}: "),
         (None, Some(code)) => format!("DPI-{code}: "),
         (None, None) => String::new(),
     };
     Error::new(class.kind(), op)
-        .because(format!("{shown}{}", way_out(class, code)))
-        .caused_by(error)
+        .because(format!("{shown}{}", way_out(class, code, &text)))
+        .caused_by(Said::new(text))
         .in_backend(backend)
 }
 
@@ -66,9 +95,12 @@ pub fn closed(op: Op, backend: &'static str) -> Error {
         .in_backend(backend)
 }
 
-fn way_out(class: Class, code: Option<i32>) -> &'static str {
+fn way_out(class: Class, code: Option<i32>, text: &str) -> &'static str {
     match class {
         Class::NoMessage => "no message came in time",
+        Class::NotConfigured if code == Some(6550) && text.contains("DBMS_AQADM") => {
+            "the package that makes queues is not granted; a DBA says GRANT EXECUTE ON SYS.DBMS_AQADM TO the user, or makes the queue"
+        }
         Class::NotConfigured if code == Some(6550) => {
             "the packages for queues are not granted; a DBA says GRANT EXECUTE ON SYS.DBMS_AQ TO the user, and ON SYS.DBMS_AQADM where it makes queues"
         }
@@ -99,7 +131,7 @@ fn way_out(class: Class, code: Option<i32>) -> &'static str {
         Class::Auth => "user or password is wrong, expired or locked",
         Class::Storage => "the tablespace or quota is full; extend it",
         Class::ClientLibrary => {
-            "Oracle's client library (libclntsh) is missing or does not fit: install Oracle Instant Client Basic 12.1 or newer with libaio, and put its folder on LD_LIBRARY_PATH or into ldconfig; no other database needs it"
+            "Oracle's client library (libclntsh) is missing or does not fit: install Oracle Instant Client Basic 18 or newer with libaio, and put its folder on LD_LIBRARY_PATH or into ldconfig; no other database needs it"
         }
         Class::Other => "the server refused the statement; its text is the cause of this error",
     }
@@ -175,15 +207,38 @@ mod tests {
 
     #[test]
     fn a_missing_client_says_what_to_install() {
-        let text = way_out(Class::ClientLibrary, None);
+        let text = way_out(Class::ClientLibrary, None, "");
         assert!(text.contains("Instant Client") && text.contains("LD_LIBRARY_PATH"));
     }
 
     #[test]
     fn the_text_of_the_server_stays_in_the_cause() {
-        let cause = oracle::Error::new(oracle::ErrorKind::Other, "ORA-00001: canary");
-        let error = oracle_error(Op::Publish, "poll_queue", cause);
-        assert!(!error.to_string().contains("canary"), "{error}");
-        assert!(error.to_string().contains("ORA-00001"), "{error}");
+        for (said, quoted) in [
+            ("ORA-00001: canary", false),
+            ("ORA-20001: canary\nORA-06512: at line 1", false),
+            ("ORA-01653: unable to extend canary", true),
+        ] {
+            let cause = oracle::Error::new(oracle::ErrorKind::Other, said);
+            let error = oracle_error(Op::Publish, "poll_queue", cause);
+            assert!(!error.to_string().contains("canary"), "{error}");
+            let whole = format!("{error:?}");
+            assert_eq!(whole.contains("canary"), quoted, "{whole}");
+            assert!(whole.contains(&said[..9]), "{whole}");
+        }
+    }
+
+    #[test]
+    fn the_grant_that_is_missing_is_the_one_that_is_named() {
+        for (package, grant) in [
+            ("DBMS_AQ", "ON SYS.DBMS_AQ TO"),
+            ("DBMS_AQADM", "ON SYS.DBMS_AQADM TO"),
+        ] {
+            let said =
+                format!("ORA-06550: line 1\nPLS-00201: identifier '{package}' must be declared");
+            let cause = oracle::Error::new(oracle::ErrorKind::Other, said);
+            let error = oracle_error(Op::Migrate, "aq", cause);
+            assert_eq!(error.kind(), ErrorKind::NotConfigured);
+            assert!(error.to_string().contains(grant), "{error}");
+        }
     }
 }

@@ -20,11 +20,13 @@
 //! # Ok(()) }
 //! ```
 
+mod batch;
 mod class;
 mod error;
 mod job;
 mod server;
 mod session;
+mod threads;
 mod ticket;
 mod value;
 mod version;

@@ -10,6 +10,9 @@ pub const PASSWORD_VARIABLE: &str = "EVENTS_ORACLE_PASSWORD";
 
 const FORM: &str = "oracle://user[:password]@host[:port]/service";
 const PORT: u16 = 1521;
+/// How long a connection may take until the server speaks, and how long the network's part of it.
+pub(crate) const CONNECT_SECONDS: u64 = 10;
+const TRANSPORT_SECONDS: u64 = 5;
 
 /// A database and the login for it. `Debug` and errors show neither user nor password.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,9 +123,14 @@ impl Server {
             })
     }
 
-    /// The place as Oracle's client wants it.
+    /// The place as Oracle's client wants it. Without the limits a host that does not answer is
+    /// waited for as long as the operating system does.
     pub(crate) fn connect_string(&self) -> String {
-        format!("//{}:{}/{}", self.host, self.port, self.service)
+        let host = self.host.trim_matches(['[', ']']);
+        format!(
+            "(DESCRIPTION=(CONNECT_TIMEOUT={CONNECT_SECONDS})(TRANSPORT_CONNECT_TIMEOUT={TRANSPORT_SECONDS})(RETRY_COUNT=0)(ADDRESS=(PROTOCOL=TCP)(HOST={host})(PORT={}))(CONNECT_DATA=(SERVICE_NAME={})))",
+            self.port, self.service
+        )
     }
 }
 
@@ -167,21 +175,39 @@ mod tests {
     #[test]
     fn forms() {
         for (url, user, password, place) in [
-            ("oracle://app:pw@h:1522/s", "app", Some("pw"), "//h:1522/s"),
-            ("ORACLE://app@h/s.x", "app", None, "//h:1521/s.x"),
-            ("oracle://app:@h/s", "app", None, "//h:1521/s"),
+            (
+                "oracle://app:pw@h:1522/s",
+                "app",
+                Some("pw"),
+                ("h", 1522, "s"),
+            ),
+            ("ORACLE://app@h/s.x", "app", None, ("h", 1521, "s.x")),
+            ("oracle://app:@h/s", "app", None, ("h", 1521, "s")),
             (
                 "oracle://a%40b:p%2Fw%25@[::1]:7/S$1",
                 "a@b",
                 Some("p/w%"),
-                "//[::1]:7/S$1",
+                ("::1", 7, "S$1"),
             ),
-            ("oracle://app:a@b:c@h/s", "app", Some("a@b:c"), "//h:1521/s"),
+            (
+                "oracle://app:a@b:c@h/s",
+                "app",
+                Some("a@b:c"),
+                ("h", 1521, "s"),
+            ),
         ] {
             let server = Server::parse(url).unwrap();
             assert_eq!(server.user(), user, "{url}");
             assert_eq!(server.password.as_deref(), password, "{url}");
-            assert_eq!(server.connect_string(), place, "{url}");
+            let (host, port, service) = place;
+            assert_eq!(
+                server.connect_string(),
+                format!(
+                    "(DESCRIPTION=(CONNECT_TIMEOUT=10)(TRANSPORT_CONNECT_TIMEOUT=5)(RETRY_COUNT=0)\
+                     (ADDRESS=(PROTOCOL=TCP)(HOST={host})(PORT={port}))\
+                     (CONNECT_DATA=(SERVICE_NAME={service})))"
+                )
+            );
         }
     }
 

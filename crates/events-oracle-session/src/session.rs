@@ -9,7 +9,7 @@ use oracle::{Connection, Row};
 use parking_lot::Mutex;
 
 use crate::error::{class_of, oracle_error};
-use crate::{Class, Server, ServerVersion, Value};
+use crate::{Class, Server, ServerVersion, Value, batch};
 
 /// How often, and for how long, a session that ends tries to undo its transaction.
 const LAST_ROLLBACKS: usize = 5;
@@ -53,8 +53,10 @@ impl Session {
         let failed = |error| located(server, oracle_error(Op::Open, backend, error));
         let connection = Connection::connect(server.user(), password, server.connect_string())
             .map_err(failed)?;
+        connection
+            .set_call_timeout(call_timeout.map(countable))
+            .map_err(failed)?;
         let (version, _) = connection.server_version().map_err(failed)?;
-        connection.set_call_timeout(call_timeout).map_err(failed)?;
         let part = |part: i32| u32::try_from(part).unwrap_or_default();
         let connection = Arc::new(connection);
         Ok(Self {
@@ -174,33 +176,57 @@ impl Session {
         statement.row_count()
     }
 
-    /// Runs a statement once for each row of binds, in one round trip; answers how many rows each
-    /// execution changed. When one fails, those before it have happened: roll back.
+    /// Runs a statement once for each row of binds; answers how many rows each execution changed.
+    /// When one fails, those before it have happened: roll back.
+    ///
+    /// The rows go in one round trip, or in several where their buffers would be large.
     ///
     /// # Errors
     /// What the server says.
     pub fn execute_each(&self, op: Op, sql: &str, rows: &[Vec<(&str, Value)>]) -> Result<Vec<u64>> {
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let run = || {
+        self.each(sql, rows, true)
+            .map_err(|error| oracle_error(op, self.backend, error))
+    }
+
+    /// As [`Session::execute_each`], for a block, which changes no rows of its own.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn run_each(&self, op: Op, block: &str, rows: &[Vec<(&str, Value)>]) -> Result<()> {
+        self.each(block, rows, false)
+            .map(drop)
+            .map_err(|error| oracle_error(op, self.backend, error))
+    }
+
+    fn each(
+        &self,
+        sql: &str,
+        mut rows: &[Vec<(&str, Value)>],
+        counted: bool,
+    ) -> oracle::Result<Vec<u64>> {
+        let mut counts = Vec::new();
+        while !rows.is_empty() {
+            let (portion, rest) = rows.split_at(batch::portion(rows));
+            rows = rest;
             // One more than is needed, so that appending the last row does not execute.
-            let mut batch = self
-                .connection
-                .batch(sql, rows.len() + 1)
-                .with_row_counts()
-                .build()?;
-            for (name, value) in widest(rows) {
+            let mut batch = self.connection.batch(sql, portion.len() + 1);
+            if counted {
+                batch.with_row_counts();
+            }
+            let mut batch = batch.build()?;
+            for (name, value) in batch::widest(portion) {
                 let oratype = value.oratype(&self.connection)?;
                 batch.set_type(name, &oratype)?;
             }
-            for row in rows {
+            for row in portion {
                 batch.append_row_named(&named(row))?;
             }
             batch.execute()?;
-            batch.row_counts()
-        };
-        run().map_err(|error| oracle_error(op, self.backend, error))
+            if counted {
+                counts.extend(batch.row_counts()?);
+            }
+        }
+        Ok(counts)
     }
 
     /// Makes the transaction lasting.
@@ -228,7 +254,7 @@ impl Session {
     /// What the driver says.
     pub fn set_call_timeout(&self, limit: Option<Duration>) -> Result<()> {
         self.connection
-            .set_call_timeout(limit)
+            .set_call_timeout(limit.map(countable))
             .map_err(|error| oracle_error(Op::Open, self.backend, error))
     }
 
@@ -248,6 +274,8 @@ impl Drop for Session {
     /// log-off commits: a session that cannot be rolled back is rather left to the server.
     fn drop(&mut self) {
         self.breakable.lock().take();
+        // Neither this nor the log-off may take as long as a call that somebody waits for.
+        let _ = self.set_call_timeout(Some(LAST_ROLLBACK_LIMIT));
         let started = Instant::now();
         for tried in 1.. {
             let Err(error) = self.connection.rollback() else {
@@ -295,26 +323,15 @@ impl std::fmt::Debug for Interrupter {
     }
 }
 
+/// The time as the client counts it, in milliseconds: at most 49 days.
+fn countable(limit: Duration) -> Duration {
+    limit.min(Duration::from_millis(u32::MAX.into()))
+}
+
 fn named<'a>(binds: &'a Binds<'_>) -> Vec<(&'a str, &'a dyn ToSql)> {
     binds
         .iter()
         .map(|(name, value)| (*name, value as &dyn ToSql))
-        .collect()
-}
-
-/// For each variable its longest value, because all rows of a batch share a buffer.
-fn widest<'a>(rows: &'a [Vec<(&'a str, Value)>]) -> Vec<(&'a str, &'a Value)> {
-    let size = |value: &Value| match value {
-        Value::Text(text) => text.as_deref().map_or(0, str::len),
-        Value::Bytes(bytes) => bytes.as_deref().map_or(0, <[u8]>::len),
-        Value::Integer(_) | Value::Number(_) | Value::Time(_) => 0,
-    };
-    (0..rows[0].len())
-        .map(|column| {
-            let values = rows.iter().map(|row| &row[column].1);
-            let widest = values.max_by_key(|value| size(value));
-            (rows[0][column].0, widest.expect("there is a row"))
-        })
         .collect()
 }
 

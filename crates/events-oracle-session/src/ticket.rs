@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::closed;
 use crate::job::Job;
-use crate::workers::Shared;
+use crate::threads::Shared;
 
 /// What to do with an answer that nobody takes.
 pub(crate) type Salvage<T> = Box<dyn Fn(T) + Send + Sync>;
@@ -106,21 +106,33 @@ impl<T: Send> Sweep for Slot<T> {
 pub(crate) struct Ticket<T> {
     slot: Arc<Slot<T>>,
     workers: Arc<Shared>,
+    /// Refused when too many wait.
+    bounded: bool,
     job: Option<Box<dyn Job>>,
 }
 
 impl<T: Send + 'static> Ticket<T> {
-    pub(crate) fn new(slot: Arc<Slot<T>>, workers: Arc<Shared>, job: Box<dyn Job>) -> Self {
+    pub(crate) fn new(
+        slot: Arc<Slot<T>>,
+        workers: Arc<Shared>,
+        bounded: bool,
+        job: Box<dyn Job>,
+    ) -> Self {
         Self {
             slot,
             workers,
+            bounded,
             job: Some(job),
         }
     }
 
     fn begin(&mut self) {
         if let Some(job) = self.job.take() {
-            self.workers.push(job);
+            if self.bounded {
+                self.workers.admit(job);
+            } else {
+                self.workers.push(job);
+            }
         }
     }
 }
