@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use event_channels::{Drained, EventId, IterOptions, NewEvent, Result};
+use event_channels::{EventChannel, EventId, IterOptions, NewEvent, Result};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::support::{config, with_database};
 
@@ -21,15 +22,28 @@ fn four_sessions_claim_each_event_once() {
             .into_iter()
             .map(|id| (id, 0))
             .collect();
+        let (came, mut coming) = tokio::sync::mpsc::unbounded_channel();
         let mut consumers = tokio::task::JoinSet::new();
+        let mut channels = Vec::new();
         for _ in 0..4 {
-            let config = config(database);
-            consumers.spawn(async move { drain(config).await });
+            let channel = config(database).open().await?;
+            channels.push(channel.clone());
+            consumers.spawn(consume(channel, came.clone()));
         }
-        while let Some(ids) = consumers.join_next().await {
-            for id in ids.expect("no consumer panics")? {
-                *left.get_mut(&id).expect("only what was published comes") += 1;
-            }
+        drop(came);
+        for _ in 0..EVENTS {
+            let id = coming.recv().await.expect("the consumers go on");
+            *left.get_mut(&id).expect("only what was published comes") += 1;
+        }
+        for channel in channels {
+            channel.shutdown().await?;
+        }
+        while let Some(ended) = consumers.join_next().await {
+            ended.expect("no consumer panics")?;
+        }
+        // What came twice came in between.
+        while let Some(id) = coming.recv().await {
+            *left.get_mut(&id).expect("only what was published comes") += 1;
         }
         let wrong: Vec<_> = left.iter().filter(|(_, times)| **times != 1).collect();
         assert!(wrong.is_empty(), "{wrong:?}");
@@ -39,18 +53,14 @@ fn four_sessions_claim_each_event_once() {
     });
 }
 
-async fn drain(config: event_channels::EventsConfig) -> Result<Vec<EventId>> {
-    let channel = config.open().await?;
+/// Acknowledges what comes and then tells its id, until the channel is shut down.
+async fn consume(channel: EventChannel, came: UnboundedSender<EventId>) -> Result<()> {
     let options = IterOptions::new().poll_interval(Duration::from_millis(20));
     let mut events = channel.iter_events_with("orders", options).await?;
-    let mut ids = Vec::new();
-    let idle = Duration::from_secs(2);
-    while let Ok(Some(message)) = tokio::time::timeout(idle, events.next()).await {
+    while let Some(message) = events.next().await {
         let message = message?;
-        ids.push(message.event_id);
         channel.ack(&message).await?;
+        let _ = came.send(message.event_id);
     }
-    drop(events);
-    let _: Drained = channel.shutdown().await?;
-    Ok(ids)
+    Ok(())
 }

@@ -57,6 +57,7 @@ fn what_the_server_says_has_its_kind() {
                 (1653, ErrorKind::StorageFull),
                 (1031, ErrorKind::Permission),
                 (2290, ErrorKind::InvalidInput),
+                (20_001, ErrorKind::Backend),
                 (942, ErrorKind::SchemaMissing),
                 (3113, ErrorKind::Unavailable),
             ] {

@@ -1,40 +1,62 @@
-//! An answer that a thread leaves and anybody waits for.
+//! The answer to a verdict: a session's thread leaves it, and anybody waits for it.
 
 use std::sync::Arc;
 
 use event_listener::Event;
+use events_core::{Error, ErrorKind, Op, Result, Settled};
 use parking_lot::Mutex;
 
-/// Given once, taken once.
+/// Where the answer comes.
 #[derive(Debug)]
-pub(crate) struct Answer<T>(Arc<Inner<T>>);
+pub(crate) struct Answer(Arc<Inner>);
+
+/// Who owes the answer; dropped, it answers that there is none.
+#[derive(Debug)]
+pub(crate) struct Promise(Option<Arc<Inner>>);
 
 #[derive(Debug)]
-struct Inner<T> {
-    value: Mutex<Option<T>>,
+struct Inner {
+    value: Mutex<Option<Result<Settled>>>,
     given: Event,
 }
 
-impl<T> Clone for Answer<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+/// An answer that will come, and who owes it.
+pub(crate) fn promised() -> (Promise, Answer) {
+    let inner = Arc::new(Inner {
+        value: Mutex::new(None),
+        given: Event::new(),
+    });
+    (Promise(Some(Arc::clone(&inner))), Answer(inner))
+}
+
+impl Promise {
+    pub(crate) fn give(mut self, value: Result<Settled>) {
+        if let Some(inner) = self.0.take() {
+            inner.give(value);
+        }
     }
 }
 
-impl<T> Answer<T> {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Inner {
-            value: Mutex::new(None),
-            given: Event::new(),
-        }))
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.take() {
+            let lost = Error::new(ErrorKind::Backend, Op::Ack).because(
+                "a bug in this library: the thread of the session panicked; the event comes again",
+            );
+            inner.give(Err(lost));
+        }
     }
+}
 
-    pub(crate) fn give(&self, value: T) {
-        *self.0.value.lock() = Some(value);
-        self.0.given.notify(usize::MAX);
+impl Inner {
+    fn give(&self, value: Result<Settled>) {
+        *self.value.lock() = Some(value);
+        self.given.notify(usize::MAX);
     }
+}
 
-    pub(crate) async fn taken(self) -> T {
+impl Answer {
+    pub(crate) async fn taken(self) -> Result<Settled> {
         loop {
             let listener = self.0.given.listen();
             if let Some(value) = self.0.value.lock().take() {

@@ -192,10 +192,11 @@ impl Backend for AqBackend {
         desks.iter().for_each(Desk::end);
         let workers = self.workers.close();
         Pending::from_future(async move {
+            let mut ended = Ok(());
             for desk in desks {
-                desk.ended().await;
+                ended = ended.and(desk.ended().await);
             }
-            workers.await
+            workers.await.and(ended)
         })
     }
 }

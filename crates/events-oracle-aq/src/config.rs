@@ -8,6 +8,9 @@ use events_core::{Error, Result};
 use events_oracle_session::Server;
 use events_queue::Backoff;
 
+/// The most seconds that `DBMS_AQ` counts.
+pub(crate) const LONGEST: u64 = i32::MAX as u64;
+
 /// Which of Oracle's two kinds of queues; both are used alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Flavour {
@@ -61,7 +64,7 @@ pub struct AqConfig {
     pub pool_size: usize,
     /// How long one call of the server may take, beside the time that it waits for a message.
     pub timeout: Duration,
-    /// The largest payload in bytes of JSON. A RAW queue carries 32,767 with the envelope.
+    /// The largest payload in bytes of JSON. A RAW queue takes 32,511 with the envelope.
     pub max_payload_bytes: usize,
     /// Users whom [`crate::migrate::up`] lets publish to the queue and consume from it.
     pub grantees: Vec<String>,
@@ -108,13 +111,14 @@ impl AqConfig {
     pub(crate) fn wait_seconds(&self, poll_interval: Option<Duration>) -> u64 {
         let bound = poll_interval.or(self.poll_interval);
         let wait = bound.map_or(self.wait, |bound| bound.min(self.wait));
-        whole_seconds(wait)
+        whole_seconds(wait).min(LONGEST)
     }
 }
 
 /// Seconds as Oracle's queues count them: whole, and rounded up so that nothing comes early.
 pub(crate) fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+    time.as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 #[cfg(test)]
@@ -130,6 +134,9 @@ mod tests {
         config.poll_interval = Some(Duration::from_millis(2500));
         assert_eq!(config.wait_seconds(None), 3);
         assert_eq!(config.wait_seconds(Some(Duration::from_secs(9))), 5);
+        config.poll_interval = None;
+        config.wait = Duration::MAX;
+        assert_eq!(config.wait_seconds(None), LONGEST);
         config.wait = Duration::ZERO;
         assert_eq!(config.wait_seconds(None), 0);
     }

@@ -11,7 +11,7 @@ use events_core::{
 use events_oracle_session::Session;
 use parking_lot::Mutex;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Promise, promised};
 use crate::config::{AqConfig, Visibility};
 use crate::desk::Desk;
 use crate::queue::{Queue, QueueName};
@@ -21,7 +21,7 @@ use crate::verdicts::Verdicts;
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) verdict: Verdict,
-    pub(crate) answer: Answer<Result<Settled>>,
+    pub(crate) answer: Promise,
 }
 
 /// A message that a session holds.
@@ -32,9 +32,33 @@ pub(crate) struct Hold {
     order: Mutex<Option<Order>>,
 }
 
-impl Hold {
+/// A session's side of a hold; when it is dropped, nobody can settle the message any more.
+pub(crate) struct Held<'a> {
+    context: &'a Context,
+    row: i64,
+    hold: Arc<Hold>,
+}
+
+impl Held<'_> {
+    pub(crate) fn row(&self) -> i64 {
+        self.row
+    }
+
+    /// The verdict, if there is one.
     pub(crate) fn order(&self) -> Option<Order> {
-        self.order.lock().take()
+        self.hold.order.lock().take()
+    }
+
+    /// Gives the message up, unless a verdict came just before.
+    pub(crate) fn let_go(&self) -> Option<Order> {
+        self.context.holds.lock().remove(&self.row);
+        self.order()
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.context.holds.lock().remove(&self.row);
     }
 }
 
@@ -54,7 +78,7 @@ pub(crate) struct Context {
 /// What a verdict is answered: at once, or when the session has done it.
 pub(crate) enum Reply {
     Now(Result<Settled>),
-    Later(Answer<Result<Settled>>),
+    Later(Answer),
 }
 
 impl Context {
@@ -95,7 +119,7 @@ impl Context {
         desk: &Arc<Desk>,
         event: EventId,
         attempts: u32,
-    ) -> (Arc<Hold>, i64, Receipt) {
+    ) -> (Held<'_>, Receipt) {
         let row = self.next.fetch_add(1, Ordering::Relaxed);
         let hold = Arc::new(Hold {
             event,
@@ -111,12 +135,12 @@ impl Context {
             attempts,
             keyed: false,
         };
-        (hold, row, Receipt::Held(token))
-    }
-
-    /// The session gave the message up by itself.
-    pub(crate) fn let_go(&self, row: i64) {
-        self.holds.lock().remove(&row);
+        let held = Held {
+            context: self,
+            row,
+            hold,
+        };
+        (held, Receipt::Held(token))
     }
 
     /// The verdict could not be recorded: the message comes back.
@@ -149,10 +173,10 @@ impl Context {
         };
         holds.remove(&token.row);
         self.verdicts.note(token.row, first);
-        let answer = Answer::new();
+        let (promise, answer) = promised();
         *hold.order.lock() = Some(Order {
             verdict: settlement.verdict,
-            answer: answer.clone(),
+            answer: promise,
         });
         // Not before the order is there: a session that lets go looks for one last time.
         drop(holds);

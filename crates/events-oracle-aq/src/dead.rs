@@ -96,7 +96,7 @@ pub(crate) fn list(
             PayloadKind::Raw => row.bytes(4)?.unwrap_or_default(),
         };
         let id = <[u8; 16]>::try_from(&*message).unwrap_or_default();
-        let envelope = Envelope::decode(&body, id);
+        let envelope = Envelope::decode(Some(&*body).filter(|body| !body.is_empty()), id);
         let rollbacks = u32::try_from(row.integer(2)?).unwrap_or_default();
         Ok(Dead {
             letter: letter(channel, &envelope, &body, rollbacks),

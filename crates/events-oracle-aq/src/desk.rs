@@ -3,20 +3,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_listener::{Event, EventListener};
 use events_core::telemetry::Meter;
-use events_core::{ChannelName, Error, ErrorKind, EventMessage, Op, Result, Settlement, Verdict};
+use events_core::{ChannelName, Error, ErrorKind, EventMessage, Op, Result};
 use events_oracle_session::Interrupter;
 use parking_lot::{Condvar, Mutex};
 
-use crate::context::{Context, Hold, Order};
+use crate::context::{Context, Held, Order};
 use crate::message::Wanted;
 use crate::seat;
 
-/// How often a call that is to end is broken, until it has.
-const AGAIN: Duration = Duration::from_millis(20);
+mod closing;
 
 pub(crate) struct Desk {
     pub(crate) context: Arc<Context>,
@@ -41,14 +40,26 @@ struct State {
     served: bool,
     ready: VecDeque<Ready>,
     holding: usize,
-    /// Sessions inside a dequeue, with what ends it.
-    calling: HashMap<usize, Interrupter>,
+    /// Sessions inside a call, with what ends it.
+    calls: HashMap<usize, Call>,
     connecting: usize,
     alive: usize,
     /// The consumer is gone.
     left: bool,
     /// The backend is shut down: what is held is given up.
     ended: bool,
+    /// A thread panicked, and the consumer is not told yet.
+    broken: bool,
+    /// The shutdown waits no longer.
+    given_up: bool,
+}
+
+/// A call under way.
+#[derive(Clone)]
+struct Call {
+    interrupter: Interrupter,
+    /// It waits for a message; others end by themselves.
+    waits: bool,
 }
 
 struct Ready {
@@ -111,6 +122,9 @@ impl Desk {
     /// The next item, or a request for one.
     pub(crate) fn take(&self) -> Taken {
         let mut state = self.state.lock();
+        if std::mem::take(&mut state.broken) {
+            return Taken::Item(Err(self.bug()));
+        }
         if state.left {
             return Taken::Ended;
         }
@@ -137,6 +151,12 @@ impl Desk {
             .because(format!(
                 "each of the {seats} sessions of this consumer holds an event that is not settled; ack or nack it before asking for the next"
             ))
+            .in_backend(self.context.name)
+    }
+
+    fn bug(&self) -> Error {
+        Error::new(ErrorKind::Backend, Op::Receive)
+            .because("a bug in this library: the thread of a session panicked; subscribe anew")
             .in_backend(self.context.name)
     }
 
@@ -193,11 +213,16 @@ impl Desk {
 
     /// Connects; not waited for by a shutdown, since nothing can end it.
     pub(crate) fn connecting<T>(&self, work: impl FnOnce() -> T) -> T {
+        struct Connecting<'a>(&'a Desk);
+        impl Drop for Connecting<'_> {
+            fn drop(&mut self) {
+                self.0.state.lock().connecting -= 1;
+            }
+        }
         self.state.lock().connecting += 1;
         self.arrived.notify(usize::MAX);
-        let answer = work();
-        self.state.lock().connecting -= 1;
-        answer
+        let _connecting = Connecting(self);
+        work()
     }
 
     /// Makes a call that may wait; `None` when the consumer is gone.
@@ -212,12 +237,30 @@ impl Desk {
             if state.left {
                 return None;
             }
-            state.calling.insert(seat, interrupter);
+            let waits = true;
+            state.calls.insert(seat, Call { interrupter, waits });
         }
+        Some(self.called(seat, work))
+    }
+
+    /// Makes a call that ends by itself, unless the server hangs.
+    pub(crate) fn settling<T>(
+        &self,
+        seat: usize,
+        interrupter: Interrupter,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let waits = false;
+        let call = Call { interrupter, waits };
+        self.state.lock().calls.insert(seat, call);
+        self.called(seat, work)
+    }
+
+    fn called<T>(&self, seat: usize, work: impl FnOnce() -> T) -> T {
         let answer = work();
-        self.state.lock().calling.remove(&seat);
+        self.state.lock().calls.remove(&seat);
         self.changed.notify_all();
-        Some(answer)
+        answer
     }
 
     pub(crate) fn is_left(&self) -> bool {
@@ -227,12 +270,12 @@ impl Desk {
     /// A pause that the end of the consumer cuts short.
     pub(crate) fn rest(&self, time: Duration) {
         let mut state = self.state.lock();
-        let end = std::time::Instant::now() + time;
+        let end = Instant::now() + time;
         while !state.left && !self.changed.wait_until(&mut state, end).timed_out() {}
     }
 
     /// Waits for the verdict about a message; `None` when the backend was shut down before.
-    pub(crate) fn verdict(&self, hold: &Hold) -> Option<Order> {
+    pub(crate) fn verdict(&self, hold: &Held<'_>) -> Option<Order> {
         let mut state = self.state.lock();
         loop {
             if let Some(order) = hold.order() {
@@ -249,75 +292,16 @@ impl Desk {
     pub(crate) fn stand_up(&self) {
         self.state.lock().alive -= 1;
         self.arrived.notify(usize::MAX);
-    }
-
-    /// The consumer is gone: waiting calls end, what it was not given goes back.
-    pub(crate) fn leave(self: &Arc<Self>) {
-        let calling = {
-            let mut state = self.state.lock();
-            state.left = true;
-            !state.calling.is_empty()
-        };
         self.changed.notify_all();
-        self.arrived.notify(usize::MAX);
-        self.give_back();
-        if calling {
-            let desk = Arc::clone(self);
-            // A break that comes between two calls ends neither, so it is given until they have ended.
-            let spawned = thread::Builder::new()
-                .name("events-aq-stop".to_owned())
-                .spawn(move || desk.break_calls());
-            if let Err(error) = spawned {
-                tracing::debug!(%error, "waiting dequeues end by themselves");
-            }
-        }
     }
 
-    fn break_calls(&self) {
+    /// The thread of a session panicked: the consumer is told, and nothing more comes.
+    pub(crate) fn break_down(self: &Arc<Self>, seat: usize) {
         let mut state = self.state.lock();
-        while !state.calling.is_empty() {
-            let calling: Vec<_> = state.calling.values().cloned().collect();
-            drop(state);
-            calling.iter().for_each(Interrupter::interrupt);
-            state = self.state.lock();
-            if !state.calling.is_empty() {
-                self.changed.wait_for(&mut state, AGAIN);
-            }
-        }
-    }
-
-    fn give_back(&self) {
-        let ready = std::mem::take(&mut self.state.lock().ready);
-        for Ready { item, hold } in ready {
-            if let (Some(_), Ok(message)) = (hold, item) {
-                let _ = self.context.settle(Settlement {
-                    event_id: message.event_id,
-                    receipt: message.receipt(),
-                    verdict: Verdict::Release,
-                });
-            }
-        }
-    }
-
-    /// The backend is shut down.
-    pub(crate) fn end(self: &Arc<Self>) {
+        state.calls.remove(&seat);
+        state.broken = !state.left;
+        drop(state);
         self.leave();
-        self.state.lock().ended = true;
-        self.changed.notify_all();
-    }
-
-    /// Resolves when no session is left but such as are still connecting.
-    pub(crate) async fn ended(&self) {
-        loop {
-            let listener = self.listen();
-            {
-                let state = self.state.lock();
-                if state.alive == state.connecting {
-                    return;
-                }
-            }
-            listener.await;
-        }
     }
 }
 

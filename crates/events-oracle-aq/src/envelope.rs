@@ -86,7 +86,7 @@ impl Envelope {
 
     /// Reads a message. What another program wrote in a shape of its own is a payload as a whole,
     /// with the id of the message.
-    pub(crate) fn decode(body: &[u8], message: [u8; 16]) -> Self {
+    pub(crate) fn decode(body: Option<&[u8]>, message: [u8; 16]) -> Self {
         let foreign = |payload| Self {
             event_id: EventId::from_bytes(message),
             payload,
@@ -95,6 +95,9 @@ impl Envelope {
             attempts: 0,
             expires_at: None,
             last_error: None,
+        };
+        let Some(body) = body else {
+            return foreign(Value::Null);
         };
         let mut object = match serde_json::from_slice(body) {
             Ok(Value::Object(object)) if object.contains_key("payload") => object,
@@ -141,9 +144,10 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::PayloadKind;
 
     fn decoded(text: &str) -> Envelope {
-        Envelope::decode(text.as_bytes(), [7; 16])
+        Envelope::decode(Some(text.as_bytes()), [7; 16])
     }
 
     #[test]
@@ -164,11 +168,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_full_raw_message_grows_by_has_room() {
+        let channel = ChannelName::new("orders").unwrap();
+        let payload = Payload::encode(&json!("x")).unwrap();
+        let mut event = Envelope::new(&payload, None, Timestamp::now(), None);
+        let published = event.encode(&channel).len();
+        event.attempts = u32::MAX;
+        let dead = event.encode_dead(&channel, "max_attempts", Timestamp::MAX);
+        let room = PayloadKind::RAW_BYTES - PayloadKind::RAW_EVENT_BYTES;
+        assert!(dead.len() - published <= room, "{dead}");
+    }
+
+    #[test]
     fn what_others_wrote_is_a_payload() {
         let id = EventId::from_bytes([7; 16]);
         let own = decoded(r#"{"a": 1}"#);
         assert_eq!((own.event_id, own.payload), (id, json!({"a": 1})));
         assert_eq!(decoded("not json").payload, json!("not json"));
+        assert_eq!(Envelope::decode(None, [7; 16]).payload, json!(null));
         let theirs = decoded(
             r#"{"channel":"c","event_id":"0190a0b0c0d0e0f0a0b0c0d0e0f0a0b0","payload":[1],
                 "metadata":null,"published_at":"2026-01-02T03:04:05.000006+00:00"}"#,

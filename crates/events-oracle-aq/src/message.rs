@@ -1,9 +1,10 @@
 //! The two calls of `DBMS_AQ`, with their variables.
 
 use events_core::{Error, Op, Result};
-use events_oracle_session::oracle::sql_type::{OracleType, ToSql};
-use events_oracle_session::{Session, Value, oracle, oracle_error};
+use events_oracle_session::oracle::sql_type::OracleType;
+use events_oracle_session::{Session, Value, oracle_error};
 
+use crate::config::LONGEST;
 use crate::queue::{PayloadKind, Queue};
 use crate::sql;
 
@@ -23,7 +24,8 @@ pub(crate) struct Outgoing {
 #[derive(Debug, Clone)]
 pub(crate) struct Incoming {
     pub(crate) id: [u8; 16],
-    pub(crate) body: Vec<u8>,
+    /// `None` is NULL, which only other programs send.
+    pub(crate) body: Option<Vec<u8>>,
     /// How often a transaction that held it was rolled back.
     pub(crate) rollbacks: u32,
     pub(crate) priority: i64,
@@ -42,19 +44,18 @@ pub(crate) struct Wanted {
 const IMMEDIATE: i64 = 1;
 const ON_COMMIT: i64 = 2;
 
-const LONGEST: u64 = i32::MAX as u64;
-
 impl Outgoing {
     /// Refuses what the queue cannot carry, before the server has to.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.queue.payload == PayloadKind::Raw && self.body.len() > PayloadKind::RAW_BYTES {
+        if self.queue.payload == PayloadKind::Raw && self.body.len() > PayloadKind::RAW_EVENT_BYTES
+        {
             return Err(Error::invalid_input(
                 Op::Publish,
                 format!(
                     "the event is {} bytes with its envelope; the RAW queue {} carries {}; send a reference, or use a JSON queue",
                     self.body.len(),
                     self.queue.name,
-                    PayloadKind::RAW_BYTES
+                    PayloadKind::RAW_EVENT_BYTES
                 ),
             ));
         }
@@ -66,6 +67,11 @@ impl Outgoing {
             ));
         }
         Ok(())
+    }
+
+    /// Whether the queue can carry it; one that goes back is longer than when it was published.
+    pub(crate) fn fits(&self) -> bool {
+        self.queue.payload != PayloadKind::Raw || self.body.len() <= PayloadKind::RAW_BYTES
     }
 
     fn statement(&self) -> &'static str {
@@ -96,56 +102,20 @@ impl Outgoing {
     }
 }
 
-fn named<'a>(binds: &'a [(&'static str, Value)]) -> Vec<(&'a str, &'a dyn ToSql)> {
-    binds
-        .iter()
-        .map(|(name, value)| (*name, value as &dyn ToSql))
-        .collect()
-}
-
-/// Puts messages into their queues: those of one queue in one round trip.
+/// Puts messages into their queues: those of one kind together.
 pub(crate) fn enqueue(session: &Session, op: Op, messages: &[Outgoing]) -> Result<()> {
-    let run = || {
-        for run in messages.chunk_by(|one, next| one.statement() == next.statement()) {
-            match run {
-                [one] => {
-                    session.try_execute(one.statement(), &one.binds())?;
-                }
-                many => enqueue_many(session, many)?,
+    for run in messages.chunk_by(|one, next| one.statement() == next.statement()) {
+        match run {
+            [one] => {
+                session.execute(op, one.statement(), &one.binds())?;
+            }
+            many => {
+                let rows: Vec<_> = many.iter().map(Outgoing::binds).collect();
+                session.run_each(op, many[0].statement(), &rows)?;
             }
         }
-        Ok(())
-    };
-    run().map_err(|error| oracle_error(op, session.backend(), error))
-}
-
-/// The whole block once for each message, sent as one array.
-fn enqueue_many(session: &Session, messages: &[Outgoing]) -> oracle::Result<()> {
-    let rows: Vec<_> = messages.iter().map(Outgoing::binds).collect();
-    let connection = session.connection();
-    // One more than is needed, so that appending the last row does not execute.
-    let mut batch = connection
-        .batch(messages[0].statement(), rows.len() + 1)
-        .build()?;
-    let size = |value: &Value| match value {
-        Value::Text(text) => text.as_deref().map_or(0, str::len),
-        Value::Bytes(bytes) => bytes.as_deref().map_or(0, <[u8]>::len),
-        _ => 0,
-    };
-    for column in 0..rows[0].len() {
-        // All rows share a buffer, as wide as the widest needs.
-        let widest = rows
-            .iter()
-            .map(|row| &row[column].1)
-            .max_by_key(|value| size(value));
-        if let Some(widest) = widest {
-            batch.set_type(rows[0][column].0, &widest.oratype(connection)?)?;
-        }
     }
-    for row in &rows {
-        batch.append_row_named(&named(row))?;
-    }
-    batch.execute()
+    Ok(())
 }
 
 /// Takes a message out of the queue, or waits for one as long as it is said. The message stays held
@@ -179,10 +149,10 @@ pub(crate) fn dequeue(session: &Session, wanted: &Wanted) -> Result<Option<Incom
             return Ok(None);
         }
         let body = match wanted.queue.payload {
-            PayloadKind::Json => statement.bind_value::<_, String>("payload")?.into_bytes(),
-            PayloadKind::Raw => statement
-                .bind_value::<_, Option<Vec<u8>>>("payload")?
-                .unwrap_or_default(),
+            PayloadKind::Json => statement
+                .bind_value::<_, Option<String>>("payload")?
+                .map(String::into_bytes),
+            PayloadKind::Raw => statement.bind_value("payload")?,
         };
         let id = statement.bind_value::<_, Vec<u8>>("msgid")?;
         Ok(Some(Incoming {

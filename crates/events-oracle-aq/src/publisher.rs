@@ -105,5 +105,5 @@ fn store(context: &Context, session: &Session, events: &[(EventId, Checked)]) ->
 pub(crate) fn most(queue: Option<&Queue>) -> Option<usize> {
     queue
         .filter(|queue| queue.payload == PayloadKind::Raw)
-        .map(|_| PayloadKind::RAW_BYTES)
+        .map(|_| PayloadKind::RAW_EVENT_BYTES)
 }

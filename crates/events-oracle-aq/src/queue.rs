@@ -76,6 +76,10 @@ pub(crate) enum PayloadKind {
 impl PayloadKind {
     /// The most bytes that PL/SQL moves as RAW.
     pub(crate) const RAW_BYTES: usize = 32_767;
+
+    /// The most bytes of an event in a RAW queue with its envelope: there must be room for its
+    /// attempts, and for why and when it became a dead letter.
+    pub(crate) const RAW_EVENT_BYTES: usize = Self::RAW_BYTES - 256;
 }
 
 /// A queue as it was found.

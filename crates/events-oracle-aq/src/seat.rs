@@ -1,5 +1,6 @@
 //! The thread of one session of a consumer: it dequeues, hands over, and does what was decided.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +31,16 @@ struct Seat<'a> {
     pause: Pause,
 }
 
-/// Serves the desk until its consumer is gone and nothing is held.
+/// The life of the thread. A panic ends the stream with an error; what was held goes back.
 pub(crate) fn run(desk: &Arc<Desk>, number: usize) {
+    if catch_unwind(AssertUnwindSafe(|| serve(desk, number))).is_err() {
+        desk.break_down(number);
+    }
+    desk.stand_up();
+}
+
+/// Serves the desk until its consumer is gone and nothing is held.
+fn serve(desk: &Arc<Desk>, number: usize) {
     let mut seat = Seat {
         desk,
         number,
@@ -48,8 +57,6 @@ pub(crate) fn run(desk: &Arc<Desk>, number: usize) {
             Err(error) => seat.failed(error),
         }
     }
-    drop(seat);
-    desk.stand_up();
 }
 
 impl Seat<'_> {
@@ -112,7 +119,7 @@ impl Seat<'_> {
 
     fn handle(&mut self, session: Session, incoming: Incoming) -> Result<bool> {
         let desk = self.desk;
-        let envelope = Envelope::decode(&incoming.body, incoming.id);
+        let envelope = Envelope::decode(incoming.body.as_deref(), incoming.id);
         let in_hand = InHand {
             attempts: envelope
                 .attempts
@@ -169,21 +176,19 @@ impl Seat<'_> {
     ) -> Result<bool> {
         let desk = self.desk;
         let context = &desk.context;
-        let (hold, row, receipt) = context.hold(desk, delivered.event_id, in_hand.attempts);
+        let (hold, receipt) = context.hold(desk, delivered.event_id, in_hand.attempts);
+        let row = hold.row();
         desk.bring(Some(row), Ok(delivered.held(receipt)));
-        let order = desk.verdict(&hold).or_else(|| {
-            context.let_go(row);
-            hold.order()
-        });
+        let order = desk.verdict(&hold).or_else(|| hold.let_go());
         let Some(Order { verdict, answer }) = order else {
             // Shut down: given back, since the rollback at the end of the session counts as an attempt.
-            if let Err(error) = self.record(&session, in_hand, Verdict::Release) {
+            if let Err(error) = self.record_on(&session, in_hand, Verdict::Release) {
                 tracing::warn!(%error, "an event that was held could not be given back, so the attempt counts");
             }
             desk.settled();
             return Ok(true);
         };
-        let settled = self.record(&session, in_hand, verdict);
+        let settled = self.record_on(&session, in_hand, verdict);
         match &settled {
             Ok(_) => self.session = Some(session),
             Err(_) => {
@@ -197,6 +202,12 @@ impl Seat<'_> {
         Ok(true)
     }
 
+    /// Records a verdict, which a shutdown does not wait for without end.
+    fn record_on(&self, session: &Session, in_hand: InHand, verdict: Verdict) -> Result<Settled> {
+        let work = || self.record(session, in_hand, verdict);
+        self.desk.settling(self.number, session.interrupter(), work)
+    }
+
     fn record(&self, session: &Session, mut in_hand: InHand, verdict: Verdict) -> Result<Settled> {
         let meter = &self.desk.meter;
         match verdict {
@@ -205,7 +216,7 @@ impl Seat<'_> {
                 meter.add(Count::Ack, 1);
             }
             Verdict::Release => {
-                // Put back as it was: a rollback would count as an attempt.
+                // Put back in the same transaction: a rollback would count as an attempt.
                 in_hand.envelope.attempts = in_hand.attempts - 1;
                 self.put_back(session, &in_hand, Duration::ZERO)?;
             }
@@ -252,14 +263,16 @@ impl Seat<'_> {
         });
         let again = Outgoing {
             queue: desk.wanted.queue.clone(),
-            body: in_hand.envelope.encode(&desk.channel),
+            body: String::new(),
             correlation: desk.channel.as_str().to_owned(),
             priority: in_hand.priority,
             delay_seconds: whole_seconds(delay),
             expiration_seconds: left,
         };
-        message::enqueue(session, Op::Nack, &[again])?;
-        session.commit(Op::Nack)
+        let envelope = in_hand.envelope.clone();
+        self.replace(session, again, envelope, |envelope| {
+            envelope.encode(&desk.channel)
+        })
     }
 
     /// Makes a dead letter of the message in the transaction that took it out.
@@ -269,13 +282,41 @@ impl Seat<'_> {
         envelope.attempts = in_hand.attempts;
         let dead = Outgoing {
             queue: desk.wanted.queue.clone(),
-            body: envelope.encode_dead(&desk.channel, reason, Timestamp::now()),
+            body: String::new(),
             correlation: queue::dead(&desk.channel),
             priority: in_hand.priority,
             delay_seconds: 0,
             expiration_seconds: None,
         };
-        message::enqueue(session, Op::Nack, &[dead])?;
+        self.replace(session, dead, envelope, |envelope| {
+            envelope.encode_dead(&desk.channel, reason, Timestamp::now())
+        })
+    }
+
+    /// Commits a message in place of the one in hand. What the queue cannot carry goes back as it
+    /// was, by a rollback: Oracle counts those, and in the end puts the message away by itself.
+    fn replace(
+        &self,
+        session: &Session,
+        mut message: Outgoing,
+        mut envelope: Envelope,
+        encode: impl Fn(&Envelope) -> String,
+    ) -> Result<()> {
+        message.body = encode(&envelope);
+        if !message.fits() {
+            // The longest of what was added, and the least needed.
+            envelope.last_error = None;
+            message.body = encode(&envelope);
+        }
+        if !message.fits() {
+            tracing::warn!(
+                event_id = %envelope.event_id,
+                queue = message.queue.name,
+                "a message is too long to be put back with its attempts; it is rolled back"
+            );
+            return session.rollback(Op::Nack);
+        }
+        message::enqueue(session, Op::Nack, &[message])?;
         session.commit(Op::Nack)
     }
 }

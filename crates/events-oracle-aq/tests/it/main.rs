@@ -6,6 +6,8 @@ mod basics;
 mod faults;
 mod killed;
 mod options;
+mod panics;
+mod payloads;
 mod questions;
 mod queues;
 mod rollback;

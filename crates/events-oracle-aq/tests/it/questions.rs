@@ -6,12 +6,14 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use events_core::{Backend as _, ErrorKind, NewEvent, RetryAfter};
+use events_core::{Backend as _, ErrorKind, NewEvent, PublishOptions, RetryAfter};
+use events_migrations::{AqKind, AqQueue};
+use events_oracle_aq::Flavour;
 use events_oracle_session::Session;
 use events_testkit::Missing;
 use serde_json::json;
 
-use crate::support::{Database, ack, nack, next, publish, settle, subscribe};
+use crate::support::{Database, ack, nack, next, publish, publish_with, settle, subscribe};
 
 /// A queue on a real server, or the skip that is said aloud.
 fn real(question: &str, queue: impl FnOnce(&Database)) -> Option<Database> {
@@ -144,6 +146,38 @@ fn an_array_of_blocks_is_accepted() {
     let backend = database.open();
     let batch = (0..100).map(|n| NewEvent::new("orders", n)).collect();
     assert_eq!(backend.publish(batch).wait().unwrap().len(), 100);
+}
+
+/// Whether a transactional event queue orders by priority, also by a negative one.
+#[test]
+fn a_transactional_queue_orders_by_priority() {
+    let queue = |database: &Database| {
+        database.provision(&AqQueue::new(AqKind::TxEventQ, &database.queue).unwrap());
+    };
+    let Some(database) = real("a_transactional_queue_orders_by_priority", queue) else {
+        return;
+    };
+    let mut config = database.config();
+    config.flavour = Flavour::TxEventQ;
+    let backend = events_oracle_aq::open(config).unwrap();
+    for priority in [0, -5, 5, 100, i16::MIN] {
+        let options = PublishOptions::new().priority(priority);
+        publish_with(&backend, "orders", priority, options);
+    }
+    let mut events = subscribe(&backend, "orders");
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        let message = next(&mut events);
+        order.push(message.payload.as_i64().unwrap());
+        ack(&backend, &message);
+    }
+    say("priorities of a transactional queue", format!("{order:?}"));
+    assert_eq!(order, [100, 5, 0, -5, i64::from(i16::MIN)]);
+    database.run(
+        &AqQueue::new(AqKind::TxEventQ, &database.queue)
+            .unwrap()
+            .down(),
+    );
 }
 
 /// 10: rollbacks are counted, and above `max_retries` the message leaves the queue.

@@ -6,7 +6,7 @@ use events_core::Backend as _;
 use events_migrations::{AqKind, AqQueue};
 use serde_json::json;
 
-use crate::support::{Database, ack, next, nothing_within, publish, subscribe};
+use crate::support::{Database, ack, next, nothing_within, publish, put, subscribe};
 
 /// As patterns each of these would match the other.
 const LOOK_ALIKE: [&str; 4] = ["user_events", "userXevents", "user__vents", "USER_EVENTS"];
@@ -86,25 +86,8 @@ fn what_another_program_wrote_is_delivered_as_it_is() {
     let mut config = database.config();
     config.queue = format!("{}_{{channel}}", database.queue);
     let backend = events_oracle_aq::open(config).unwrap();
-    let session = events_oracle_session::Session::connect(&database.target, "aq", None).unwrap();
     let block = include_str!("../../src/sql/enqueue_json.sql");
-    let correlation: Option<String> = None;
-    session
-        .connection()
-        .execute_named(
-            block,
-            &[
-                ("payload", &r#"{"order": 7}"#),
-                ("visibility", &2),
-                ("correlation", &correlation),
-                ("priority", &1),
-                ("delay_seconds", &0),
-                ("expiration_seconds", &-1),
-                ("queue_name", &queue.name()),
-            ],
-        )
-        .unwrap();
-    session.connection().commit().unwrap();
+    put(&database, queue.name(), block, &r#"{"order": 7}"#, None);
     let mut events = subscribe(&backend, "orders");
     let message = next(&mut events);
     assert_eq!(

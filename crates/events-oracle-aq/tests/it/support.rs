@@ -13,6 +13,7 @@ use events_oracle_aq::{AqBackend, AqConfig, Flavour};
 use events_oracle_session::{Server as Target, Session};
 use events_oracle_standin::{Server, install};
 use events_testkit::Missing;
+use oracle::sql_type::{OracleType, ToSql};
 use serde_json::Value;
 
 /// No single event takes longer on a working server, however busy the machine is.
@@ -235,15 +236,35 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// How many dead letters the queue holds, read as any program with the privilege can.
+/// The dead letters of a JSON queue, read as any program with the privilege can.
 pub(crate) fn dead_letters(database: &Database) -> Vec<Value> {
+    let text = include_str!("../../src/sql/dequeue_json.sql");
+    letters(database, text, &OracleType::CLOB, |statement| {
+        statement.bind_value::<_, String>("payload").unwrap()
+    })
+}
+
+/// The same of a RAW queue.
+pub(crate) fn raw_dead_letters(database: &Database) -> Vec<Value> {
+    let text = include_str!("../../src/sql/dequeue_raw.sql");
+    letters(database, text, &OracleType::Raw(32_767), |statement| {
+        let bytes: Vec<u8> = statement.bind_value("payload").unwrap();
+        String::from_utf8(bytes).unwrap()
+    })
+}
+
+fn letters(
+    database: &Database,
+    text: &str,
+    payload: &OracleType,
+    read: impl Fn(&oracle::Statement) -> String,
+) -> Vec<Value> {
     let session = Session::connect(&database.target, "aq", None).unwrap();
     let connection = session.connection();
     let mut letters = Vec::new();
     loop {
-        let text = include_str!("../../src/sql/dequeue_json.sql");
         let mut statement = connection.statement(text).build().unwrap();
-        let number = oracle::sql_type::OracleType::Number(0, 0);
+        let number = OracleType::Number(0, 0);
         statement
             .execute_named(&[
                 ("visibility", &2),
@@ -251,8 +272,8 @@ pub(crate) fn dead_letters(database: &Database) -> Vec<Value> {
                 ("deq_condition", &"tab.corrid = '!orders'"),
                 ("queue_name", &database.queue),
                 ("found", &number),
-                ("payload", &oracle::sql_type::OracleType::CLOB),
-                ("msgid", &oracle::sql_type::OracleType::Raw(16)),
+                ("payload", payload),
+                ("msgid", &OracleType::Raw(16)),
                 ("attempts", &number),
                 ("priority", &number),
             ])
@@ -260,9 +281,30 @@ pub(crate) fn dead_letters(database: &Database) -> Vec<Value> {
         if statement.bind_value::<_, i64>("found").unwrap() == 0 {
             break;
         }
-        let body: String = statement.bind_value("payload").unwrap();
-        letters.push(serde_json::from_str(&body).unwrap());
+        letters.push(serde_json::from_str(&read(&statement)).unwrap());
     }
     connection.rollback().unwrap();
     letters
+}
+
+/// Puts a message into a queue as a program that knows nothing of envelopes does.
+pub(crate) fn put(
+    database: &Database,
+    queue: &str,
+    block: &str,
+    payload: &dyn ToSql,
+    correlation: Option<&str>,
+) {
+    let session = Session::connect(&database.target, "aq", None).unwrap();
+    let binds: [(&str, &dyn ToSql); 7] = [
+        ("payload", payload),
+        ("visibility", &2),
+        ("correlation", &correlation),
+        ("priority", &1),
+        ("delay_seconds", &0),
+        ("expiration_seconds", &-1),
+        ("queue_name", &queue),
+    ];
+    session.connection().execute_named(block, &binds).unwrap();
+    session.connection().commit().unwrap();
 }
