@@ -24,6 +24,11 @@ pub enum Dialect {
 
 impl Dialect {
     /// Makes SQL that was written for the default table that of `table`.
+    /// Whether a migration is one transaction, tables and all.
+    pub(crate) fn is_all_or_nothing(self) -> bool {
+        self != Self::Oracle
+    }
+
     pub(crate) fn render(self, table: &TableName, sql: &str) -> String {
         match self {
             // SQLite refuses `CREATE INDEX i ON schema.t`; without a schema, tables go to `main`.

@@ -89,12 +89,16 @@ impl Found {
     /// What is to be done.
     ///
     /// # Errors
-    /// `InvalidConfig` for a table that is not ours or a changed checksum, `SchemaNewer`.
+    /// `InvalidConfig` for a table that is not ours or a changed checksum, `SchemaNewer`,
+    /// `SchemaMissing` for tables in part where no migration of ours can have left them so.
     pub fn plan(&self, table: &TableName, direction: Direction) -> Result<Plan> {
         match direction {
             Direction::Up => {
                 let steps = plan_up(self.dialect, table, &self.applied)?;
                 self.refuse_foreign()?;
+                if self.dialect.is_all_or_nothing() {
+                    self.refuse_partial(table)?;
+                }
                 Ok(Plan {
                     forget: self.stale,
                     adopt: self.is_hand_made(),
@@ -135,7 +139,9 @@ impl Found {
         let Tables::Partial(absent) = &self.tables else {
             return Ok(());
         };
-        let way_out = if self.applied.is_empty() {
+        let way_out = if self.applied.is_empty() && self.dialect.is_all_or_nothing() {
+            "make the rest from the same SQL, or choose another queue_table".to_owned()
+        } else if self.applied.is_empty() {
             format!(
                 "complete it with `events migrate up --table {table}`, or choose another queue_table"
             )

@@ -13,11 +13,11 @@ mod tests;
 use std::fmt::Write as _;
 
 use events_core::{Error, ErrorKind, Op, Result, TableName, spans};
-use events_migrations::{Dialect, Direction, LEDGER, MigrationStatus, State};
+use events_migrations::{Dialect, Direction, LEDGER, MigrationStatus, Plan, State};
 use tokio_postgres::{Client, GenericClient, Transaction};
 use tracing::Instrument as _;
 
-use self::found::{Found, Plan};
+use self::found::find;
 use crate::error::postgres;
 
 const DIALECT: Dialect = Dialect::Postgres;
@@ -40,7 +40,7 @@ pub async fn up(client: &mut Client, table: &TableName) -> Result<Vec<String>> {
 
 async fn apply(client: &mut Client, table: &TableName) -> Result<Vec<String>> {
     refuse_ledger(table)?;
-    if Found::find(client, table)
+    if find(client, table)
         .await?
         .plan(table, Direction::Up)?
         .is_nothing()
@@ -49,7 +49,7 @@ async fn apply(client: &mut Client, table: &TableName) -> Result<Vec<String>> {
     }
     let tx = begin(client).await?;
     // Another process may have migrated since.
-    let plan = Found::find(&tx, table).await?.plan(table, Direction::Up)?;
+    let plan = find(&tx, table).await?.plan(table, Direction::Up)?;
     tx.batch_execute(&ledger(table, events_migrations::ledger_sql(DIALECT)))
         .await
         .map_err(failed)?;
@@ -80,7 +80,7 @@ pub async fn down(client: &mut Client, table: &TableName) -> Result<Vec<String>>
 
 async fn revert(client: &mut Client, table: &TableName) -> Result<Vec<String>> {
     refuse_ledger(table)?;
-    if Found::find(client, table)
+    if find(client, table)
         .await?
         .plan(table, Direction::Down)?
         .is_nothing()
@@ -88,9 +88,7 @@ async fn revert(client: &mut Client, table: &TableName) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let tx = begin(client).await?;
-    let plan = Found::find(&tx, table)
-        .await?
-        .plan(table, Direction::Down)?;
+    let plan = find(&tx, table).await?.plan(table, Direction::Down)?;
     run(&tx, table, &plan).await?;
     tx.commit().await.map_err(failed)?;
     Ok(plan.ids())
@@ -104,7 +102,7 @@ async fn revert(client: &mut Client, table: &TableName) -> Result<Vec<String>> {
 /// What the database says.
 pub async fn status(client: &Client, table: &TableName) -> Result<Vec<MigrationStatus>> {
     refuse_ledger(table)?;
-    let found = Found::find(client, table).await?;
+    let found = find(client, table).await?;
     let mut status = events_migrations::status(DIALECT, &found.applied);
     if found.is_hand_made() {
         for migration in &mut status {
@@ -121,7 +119,7 @@ pub async fn status(client: &Client, table: &TableName) -> Result<Vec<MigrationS
 pub async fn check(client: &Client, table: &TableName) -> Result<()> {
     let checked = async {
         refuse_ledger(table)?;
-        let found = Found::find(client, table).await?;
+        let found = find(client, table).await?;
         // First, because it tells tables that are not ours from tables that are missing.
         found.plan(table, Direction::Up)?;
         if found.is_hand_made() {
@@ -140,7 +138,7 @@ pub async fn check(client: &Client, table: &TableName) -> Result<()> {
 /// What the operation would fail with.
 pub async fn dry_run(client: &Client, table: &TableName, direction: Direction) -> Result<String> {
     refuse_ledger(table)?;
-    let found = Found::find(client, table).await?;
+    let found = find(client, table).await?;
     let plan = found.plan(table, direction)?;
     if plan.is_nothing() {
         return Ok(String::new());

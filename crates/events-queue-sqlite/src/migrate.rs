@@ -11,10 +11,10 @@ mod tests;
 use std::fmt::Write as _;
 
 use events_core::{Error, ErrorKind, Op, Result, TableName, Timestamp, spans};
-use events_migrations::{Dialect, Direction, LEDGER, MigrationStatus, State};
+use events_migrations::{Dialect, Direction, LEDGER, MigrationStatus, Plan, State};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use self::found::{Found, Plan};
+use self::found::{find, read};
 use crate::error::sqlite;
 use crate::failpoint::failpoint;
 
@@ -41,7 +41,7 @@ pub fn up(conn: &mut Connection, table: &TableName, now: Timestamp) -> Result<Ve
 
 fn apply(conn: &mut Connection, table: &TableName, now: Timestamp) -> Result<Vec<String>> {
     let table = in_main(table)?;
-    if Found::read(conn, &table)?
+    if read(conn, &table)?
         .plan(&table, Direction::Up)?
         .is_nothing()
     {
@@ -49,7 +49,7 @@ fn apply(conn: &mut Connection, table: &TableName, now: Timestamp) -> Result<Vec
     }
     let tx = write(conn)?;
     // Another process may have migrated since.
-    let plan = Found::find(&tx, &table)?.plan(&table, Direction::Up)?;
+    let plan = find(&tx, &table)?.plan(&table, Direction::Up)?;
     tx.execute_batch(events_migrations::ledger_sql(DIALECT))
         .map_err(failed)?;
     failpoint!("mid_migration");
@@ -86,14 +86,14 @@ pub fn down(conn: &mut Connection, table: &TableName) -> Result<Vec<String>> {
 
 fn revert(conn: &mut Connection, table: &TableName) -> Result<Vec<String>> {
     let table = in_main(table)?;
-    if Found::read(conn, &table)?
+    if read(conn, &table)?
         .plan(&table, Direction::Down)?
         .is_nothing()
     {
         return Ok(Vec::new());
     }
     let tx = write(conn)?;
-    let plan = Found::find(&tx, &table)?.plan(&table, Direction::Down)?;
+    let plan = find(&tx, &table)?.plan(&table, Direction::Down)?;
     run(&tx, &table, &plan)?;
     tx.commit().map_err(failed)?;
     Ok(plan.ids())
@@ -107,7 +107,7 @@ fn revert(conn: &mut Connection, table: &TableName) -> Result<Vec<String>> {
 /// What the database says.
 pub fn status(conn: &Connection, table: &TableName) -> Result<Vec<MigrationStatus>> {
     let table = in_main(table)?;
-    let found = Found::read(conn, &table)?;
+    let found = read(conn, &table)?;
     let mut status = events_migrations::status(DIALECT, &found.applied);
     if found.is_hand_made() {
         for migration in &mut status {
@@ -124,7 +124,7 @@ pub fn status(conn: &Connection, table: &TableName) -> Result<Vec<MigrationStatu
 pub fn check(conn: &Connection, table: &TableName) -> Result<()> {
     let checked = || {
         let table = in_main(table)?;
-        let found = Found::read(conn, &table)?;
+        let found = read(conn, &table)?;
         // First, because it tells tables that are not ours from tables that are missing.
         found.plan(&table, Direction::Up)?;
         if found.is_hand_made() {
@@ -143,7 +143,7 @@ pub fn check(conn: &Connection, table: &TableName) -> Result<()> {
 /// What the operation would fail with.
 pub fn dry_run(conn: &Connection, table: &TableName, direction: Direction) -> Result<String> {
     let table = in_main(table)?;
-    let found = Found::read(conn, &table)?;
+    let found = read(conn, &table)?;
     let plan = found.plan(&table, direction)?;
     if plan.is_nothing() {
         return Ok(String::new());

@@ -1,211 +1,52 @@
-//! What a database has of one queue table, and what a migration of it would do.
+//! What a database has of one queue table.
 
 use events_core::{Error, ErrorKind, Op, Result, TableName, Timestamp};
-use events_migrations::{Applied, Direction, LEDGER, Step};
+use events_migrations::{Applied, Expected, Found, LEDGER};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{DIALECT, failed};
 
 /// What is added to the name of the queue table, and the columns, as of the newest migration.
-const TABLES: [(&str, &[&str]); 4] = [
+const TABLES: [Expected; 4] = [
     (
         "",
-        &[
-            "id",
-            "queue_id",
-            "event_id",
-            "status",
-            "priority",
-            "attempts",
-            "lease_token",
-            "keyed",
-            "requeues",
-            "available_at",
-            "lease_expires_at",
-            "expires_at",
-            "acked_at",
-            "created_at",
-            "last_error",
-            "metadata",
-            "payload",
-        ],
+        "id queue_id event_id status priority attempts lease_token keyed requeues \
+         available_at lease_expires_at expires_at acked_at created_at last_error \
+         metadata payload",
     ),
     (
         "_queue",
-        &[
-            "queue_id",
-            "channel",
-            "consumer_group",
-            "paused",
-            "created_at",
-        ],
+        "queue_id channel consumer_group paused created_at",
     ),
     (
         "_dead",
-        &[
-            "id",
-            "queue_id",
-            "event_id",
-            "priority",
-            "attempts",
-            "lease_token",
-            "keyed",
-            "requeues",
-            "reason",
-            "died_at",
-            "created_at",
-            "last_error",
-            "metadata",
-            "payload",
-        ],
+        "id queue_id event_id priority attempts lease_token keyed requeues reason \
+         died_at created_at last_error metadata payload",
     ),
-    ("_key", &["event_id", "pending", "expires_at"]),
+    ("_key", "event_id pending expires_at"),
 ];
 
-/// What a database has of one queue table.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) has_ledger: bool,
-    /// What the ledger says, without what is stale.
-    pub(super) applied: Vec<Applied>,
-    /// Whether the ledger knows tables that do not exist.
-    stale: bool,
-    tables: Tables,
-}
-
-/// The tables themselves, by their columns.
-#[derive(Debug, PartialEq, Eq)]
-enum Tables {
-    Absent,
-    Right,
-    /// Some are right and these are absent.
-    Partial(Vec<String>),
-    /// This one lacks columns.
-    Foreign(String, Vec<&'static str>),
-}
-
-/// What a migration will do.
-#[derive(Debug)]
-pub(super) struct Plan {
-    /// Remove the rows of the ledger.
-    pub(super) forget: bool,
-    /// Record the steps without running them.
-    pub(super) adopt: bool,
-    pub(super) steps: Vec<Step>,
-}
-
-impl Found {
-    /// Looks in one snapshot, so that a migration that commits meanwhile is seen whole or not at all.
-    pub(super) fn read(conn: &Connection, table: &TableName) -> Result<Self> {
-        if !conn.is_autocommit() {
-            return Self::find(conn, table);
-        }
-        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Deferred).map_err(failed)?;
-        Self::find(&tx, table)
+/// Looks in one snapshot, so that a migration that commits meanwhile is seen whole or not at all.
+pub(super) fn read(conn: &Connection, table: &TableName) -> Result<Found> {
+    if !conn.is_autocommit() {
+        return find(conn, table);
     }
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Deferred).map_err(failed)?;
+    find(&tx, table)
+}
 
-    /// Looks at the ledger and at the tables. The ledger comes first: reading the catalogue is what
-    /// makes SQLite notice that its cached schema is out of date.
-    pub(super) fn find(conn: &Connection, table: &TableName) -> Result<Self> {
-        let has_ledger = conn
-            .query_row(include_str!("../sql/ledger_exists.sql"), [], |row| {
-                row.get(0)
-            })
-            .map_err(failed)?;
-        let mut applied = if has_ledger {
-            ledger(conn, table)?
-        } else {
-            Vec::new()
-        };
-        let tables = tables(conn, table)?;
-        let rows = applied.len();
-        if tables == Tables::Absent {
-            // Ids of a newer version stay: it may have moved its events to tables of other names.
-            applied.retain(|row| {
-                !events_migrations::all(DIALECT)
-                    .iter()
-                    .any(|known| known.id == row.id)
-            });
-        }
-        Ok(Self {
-            has_ledger,
-            stale: applied.len() < rows,
-            applied,
-            tables,
+/// Looks at the ledger and at the tables. The ledger comes first: reading the catalogue is what
+/// makes SQLite notice that its cached schema is out of date.
+pub(super) fn find(conn: &Connection, table: &TableName) -> Result<Found> {
+    let has_ledger: bool = conn
+        .query_row(include_str!("../sql/ledger_exists.sql"), [], |row| {
+            row.get(0)
         })
-    }
-
-    pub(super) fn is_hand_made(&self) -> bool {
-        self.tables == Tables::Right && self.applied.is_empty()
-    }
-
-    pub(super) fn plan(&self, table: &TableName, direction: Direction) -> Result<Plan> {
-        match direction {
-            Direction::Up => {
-                let steps = events_migrations::plan_up(DIALECT, table, &self.applied)?;
-                self.refuse_foreign()?;
-                self.refuse_partial(table)?;
-                Ok(Plan {
-                    forget: self.stale,
-                    adopt: self.is_hand_made(),
-                    steps,
-                })
-            }
-            Direction::Down => {
-                let steps = events_migrations::plan_down(DIALECT, table, &self.applied)?;
-                if !steps.is_empty() {
-                    self.refuse_foreign()?;
-                }
-                Ok(Plan {
-                    forget: self.stale || !steps.is_empty(),
-                    adopt: false,
-                    steps,
-                })
-            }
-        }
-    }
-
-    fn refuse_foreign(&self) -> Result<()> {
-        let Tables::Foreign(name, columns) = &self.tables else {
-            return Ok(());
-        };
-        Err(
-            Error::new(ErrorKind::InvalidConfig, Op::Migrate).because(format!(
-                "table {name} exists and is not ours, it has no {}: choose another queue_table",
-                columns.join(", ")
-            )),
-        )
-    }
-
-    fn refuse_partial(&self, table: &TableName) -> Result<()> {
-        let Tables::Partial(absent) = &self.tables else {
-            return Ok(());
-        };
-        let way_out = if self.applied.is_empty() {
-            "make the rest from the same SQL, or choose another queue_table".to_owned()
-        } else {
-            format!(
-                "restore the database, or give up its events with \
-                 `events migrate down --table {table}` and migrate up again"
-            )
-        };
-        Err(
-            Error::new(ErrorKind::SchemaMissing, Op::Migrate).because(format!(
-                "queue table {table} is there in part, without {}: {way_out}",
-                absent.join(", ")
-            )),
-        )
-    }
-}
-
-impl Plan {
-    pub(super) fn is_nothing(&self) -> bool {
-        self.steps.is_empty() && !self.forget
-    }
-
-    pub(super) fn ids(&self) -> Vec<String> {
-        self.steps.iter().map(|step| step.id.to_owned()).collect()
-    }
+        .map_err(failed)?;
+    let applied = has_ledger.then(|| ledger(conn, table)).transpose()?;
+    Found::new(DIALECT, table, &TABLES, applied, |suffix| {
+        columns(conn, &format!("{}{suffix}", table.base()))
+    })
 }
 
 fn ledger(conn: &Connection, table: &TableName) -> Result<Vec<Applied>> {
@@ -235,39 +76,11 @@ fn ledger(conn: &Connection, table: &TableName) -> Result<Vec<Applied>> {
     .collect()
 }
 
-fn tables(conn: &Connection, table: &TableName) -> Result<Tables> {
-    let mut absent = Vec::new();
-    for (suffix, expected) in TABLES {
-        let name = format!("{}{suffix}", table.base());
-        let columns = columns(conn, &name)?;
-        let has = |column: &str| {
-            columns
-                .iter()
-                .any(|found| found.eq_ignore_ascii_case(column))
-        };
-        let missing: Vec<_> = expected
-            .iter()
-            .copied()
-            .filter(|column| !has(column))
-            .collect();
-        if columns.is_empty() {
-            absent.push(name);
-        } else if !missing.is_empty() {
-            return Ok(Tables::Foreign(name, missing));
-        }
-    }
-    Ok(match absent.len() {
-        0 => Tables::Right,
-        all if all == TABLES.len() => Tables::Absent,
-        _ => Tables::Partial(absent),
-    })
-}
-
 /// The columns of a table or view; none when there is no such.
 fn columns(conn: &Connection, name: &str) -> Result<Vec<String>> {
     let mut columns = Vec::new();
     conn.pragma(Some("main"), "table_info", name, |row| {
-        columns.push(row.get("name")?);
+        columns.push(row.get::<_, String>("name")?.to_ascii_lowercase());
         Ok(())
     })
     .map_err(failed)?;
@@ -287,7 +100,9 @@ mod tests {
         }
         for (suffix, expected) in TABLES {
             assert_eq!(
-                columns(&conn, &format!("{table}{suffix}")).unwrap(),
+                columns(&conn, &format!("{table}{suffix}"))
+                    .unwrap()
+                    .join(" "),
                 expected
             );
         }
