@@ -4,6 +4,7 @@
 use std::net::ToSocketAddrs as _;
 use std::time::{Duration, Instant};
 
+use event_channels::postgres::tokio_postgres::{self, NoTls};
 use event_channels::{
     BackendKind, ErrorKind, EventChannel, EventId, EventsConfig, NewEvent, PublishOptions, Settled,
 };
@@ -125,28 +126,44 @@ async fn a_publish_whose_answer_is_lost_is_safe_to_repeat() {
     for (backend, poll) in BACKENDS {
         let open = |url: &str| {
             let config = EventsConfig::new(url).unwrap().backend(backend);
-            let config = config.poll_interval(poll).pool_size(1);
-            config.auto_migrate(true).open()
+            config.poll_interval(poll).auto_migrate(true).open()
         };
         let cut_off: EventChannel = open(&proxy.url(database.url())).await.unwrap();
-        // Its connection knows the statement.
-        let other = PublishOptions::new().event_id(EventId::new());
-        cut_off
-            .publish_with("orders", "before", other)
+        // The publish waits for a gate, so that nothing but its answer is held back.
+        database.query(
+            "CREATE OR REPLACE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$;
+             CREATE OR REPLACE TRIGGER wait BEFORE INSERT ON sqlspec_event_queue
+                 FOR EACH ROW EXECUTE FUNCTION wait()",
+        );
+        let (gate, connection) = tokio_postgres::connect(database.url(), NoTls)
             .await
             .unwrap();
+        tokio::spawn(connection);
+        let lock = "SELECT pg_advisory_lock(42)";
+        gate.query(lock, &[]).await.unwrap();
         let options = PublishOptions::new().event_id(EventId::new());
-        proxy.set(Direction::ToClient, Flow::Hold);
         let lost = {
             let (channel, options) = (cut_off.clone(), options.clone());
             tokio::spawn(async move { channel.publish_with("orders", "once", options).await })
         };
-        let begun = Instant::now();
-        let stored = "SELECT count(*) FROM sqlspec_event_queue WHERE payload::text = '\"once\"'";
-        while database.query(stored)[0][0].as_deref() != Some("1") {
-            assert!(begun.elapsed() < Duration::from_secs(30), "it is committed");
-            tokio::time::sleep(Duration::from_millis(5)).await; // the server is asked again
-        }
+        let until = async |sql: &str| {
+            let begun = Instant::now();
+            while database.query(sql)[0][0].as_deref() != Some("t") {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{sql}");
+                tokio::time::sleep(Duration::from_millis(5)).await; // the server is asked again
+            }
+        };
+        until(
+            "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS d ON d.oid = database
+              WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted)",
+        )
+        .await;
+        proxy.set(Direction::ToClient, Flow::Hold);
+        gate.query("SELECT pg_advisory_unlock(42)", &[])
+            .await
+            .unwrap();
+        until("SELECT EXISTS (SELECT FROM sqlspec_event_queue)").await;
         proxy.cut();
         proxy.set(Direction::ToClient, Flow::Pass);
         let error = fails_with(lost.await.unwrap(), ErrorKind::Unavailable);
@@ -161,7 +178,8 @@ async fn a_publish_whose_answer_is_lost_is_safe_to_repeat() {
             .publish_with("orders", "once", options)
             .await
             .unwrap();
-        assert_eq!(database.query(stored)[0][0].as_deref(), Some("1"));
+        let stored = database.query("SELECT count(*) FROM sqlspec_event_queue");
+        assert_eq!(stored[0][0].as_deref(), Some("1"), "{backend:?}");
         database.query("DELETE FROM sqlspec_event_queue");
     }
 }

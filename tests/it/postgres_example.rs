@@ -1,5 +1,6 @@
 //! Notifications on PostgreSQL as the documentation shows them.
 
+use std::process::Command;
 use std::time::Duration;
 
 use event_channels::postgres::tokio_postgres::{self, NoTls};
@@ -145,6 +146,25 @@ async fn direct_url_leads_past_a_pooler() {
     channel.publish("orders", 1).await.unwrap();
     assert_eq!(next(&mut events).await.payload, 1);
     channel.shutdown().await.unwrap();
+}
+
+/// An order and its event in one transaction, as the examples write it, and by the SQL function.
+#[test]
+fn the_outbox_examples_run() {
+    let Some(database) = new_database("the_outbox_examples_run") else {
+        return;
+    };
+    let run = |program: &str| {
+        let mut command = Command::new(program);
+        let output = command.env("EVENTS_URL", database.url()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{program}: {text}{output:?}");
+        text
+    };
+    let queue = run(env!("CARGO_BIN_EXE_events-test-outbox-queue"));
+    assert_eq!(queue, "{\"order\":1}\n{\"order\":2}\n");
+    let notify = run(env!("CARGO_BIN_EXE_events-test-outbox-notify"));
+    assert_eq!(notify, "{\"id\":1,\"item\":\"book\"}\n");
 }
 
 /// Migrated, published, received and removed, by options alone.

@@ -107,7 +107,8 @@ async fn until(database: &Database, sql: &str) {
     }
 }
 
-const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 42)";
+const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS d ON d.oid = database
+    WHERE d.datname = current_database() AND locktype = 'advisory' AND objid = 42 AND NOT granted)";
 
 /// Somebody's transaction registers a channel and goes on for long.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,7 +21,8 @@ pub struct PostgresConfig {
     pub auto_migrate: bool,
     /// The most connections of the pool.
     pub pool_size: usize,
-    /// How long an operation may take, its wait for a connection included.
+    /// How long an operation may take, its wait for a connection and its repeats included. The
+    /// server ends a statement, or a transaction that stands still, after this time too.
     pub timeout: Duration,
     /// Consumers are woken by NOTIFY, over one connection more that is watched like this.
     pub notify: Option<Heartbeat>,
@@ -54,6 +55,15 @@ impl PostgresConfig {
         if self.pool_size == 0 || matches!(self.publish, Some(Publish::Endpoint(_, 0))) {
             return Err(Error::invalid_config("pool_size must be at least 1, not 0"));
         }
+        // The server counts milliseconds in 31 bits, and takes zero for no limit.
+        let most = Duration::from_millis(i32::MAX.unsigned_abs().into());
+        if !(Duration::from_millis(1)..=most).contains(&self.timeout) {
+            let why = format!(
+                "timeout must be from 1 ms to 24 days, not {:?}",
+                self.timeout
+            );
+            return Err(Error::invalid_config(why));
+        }
         Ok(())
     }
 }
@@ -61,6 +71,18 @@ impl PostgresConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeout_that_cannot_be_told_to_the_server_is_refused() {
+        let endpoint = Endpoint::parse("postgres://localhost/events").unwrap();
+        let mut config = PostgresConfig::new(endpoint);
+        assert!(config.check().is_ok());
+        for bad in [Duration::ZERO, Duration::MAX] {
+            config.timeout = bad;
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains("timeout"), "{error}");
+        }
+    }
 
     #[test]
     fn a_heartbeat_that_cannot_work_is_refused() {

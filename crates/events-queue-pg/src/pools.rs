@@ -54,11 +54,7 @@ impl Pools {
         let loan = take(op, &self.own, limit).await?;
         // A connection without a prepared statement is a new one.
         if loan.statement_cache.size() == 0 {
-            let time = limit
-                .time
-                .as_millis()
-                .clamp(1, i32::MAX.unsigned_abs().into());
-            let set_up = set_up(&loan, sql, time.to_string());
+            let set_up = set_up(&loan, sql, limit.time.as_millis().to_string());
             let done = timeout_at(limit.until, set_up).await;
             done.map_err(|_| timed_out(op, limit.time))?
                 .map_err(|e| postgres(op, e))?;
@@ -266,7 +262,9 @@ mod tests {
         let holder = std::thread::spawn(move || {
             let _ = std::panic::catch_unwind(|| events_testkit::postgres::query(&url, lock));
         });
-        let locks = "SELECT count(*) FROM pg_locks WHERE relation = 'sqlspec_event_queue'::regclass AND mode = 'AccessExclusiveLock'";
+        let locks = "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
+                     WHERE d.datname = current_database() AND mode = 'AccessExclusiveLock'
+                       AND relation = 'sqlspec_event_queue'::regclass";
         while place.query(locks)[0][0].as_deref() != Some("1") {
             tokio::task::yield_now().await;
         }
@@ -281,7 +279,7 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(40));
             tokio::task::yield_now().await;
         }
-        place.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%' AND pid <> pg_backend_pid()");
+        place.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'BEGIN; LOCK%' AND pid <> pg_backend_pid()");
         holder.join().unwrap();
     }
 }

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
+use event_channels::postgres::tokio_postgres::{self, NoTls};
 use events_testkit::postgres::{Database, database};
+use events_testkit::proxy::{Direction, FaultProxy, Flow, Upstream};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
-use crate::support::{fails, folder, lines, run, run_with, text};
+use crate::support::{fails, folder, lines, run, run_with, start, text};
 
 struct Place {
     folder: TempDir,
@@ -115,5 +119,66 @@ fn a_server_that_cannot_be_used_is_named_without_its_password() {
             fails(&output, code, hints);
             assert!(!text(&output.stderr).contains("canary"));
         }
+    }
+}
+
+/// Its event is committed and it is killed before it knows: publishing the id again stores nothing.
+#[test]
+fn a_publisher_that_is_killed_between_commit_and_answer_may_publish_the_id_again() {
+    let test = "a_publisher_that_is_killed_between_commit_and_answer_may_publish_the_id_again";
+    let Some(place) = Place::new(test) else {
+        return;
+    };
+    place.run(&["migrate"]);
+    // The commit waits for a gate, so that its answer can be held back.
+    place.database.query(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$;
+         CREATE TRIGGER wait BEFORE INSERT ON sqlspec_event_queue FOR EACH ROW EXECUTE FUNCTION wait()",
+    );
+    let runtime = Runtime::new().unwrap();
+    let address = place.database.url().rsplit_once('@').unwrap().1;
+    let address = address.split('/').next().unwrap().parse().unwrap();
+    let proxy = runtime.block_on(FaultProxy::start(Upstream::Tcp(address)));
+    let proxy = proxy.unwrap();
+    let gate = runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(place.database.url(), NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        client
+            .query("SELECT pg_advisory_lock(42)", &[])
+            .await
+            .unwrap();
+        client
+    });
+    let id = "0190b3c8000070008000000000000001";
+    let publish = ["publish", "orders", "1", "--event-id", id];
+    let through = proxy.url(place.database.url());
+    let through = ["--url", &through, "--backend", "poll_queue"];
+    let mut killed = start(place.folder(), &[&publish[..], &through[..]].concat());
+    until(
+        &place,
+        "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS d ON d.oid = database
+          WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted)",
+    );
+    proxy.set(Direction::ToClient, Flow::Hold);
+    drop(gate);
+    until(&place, "SELECT EXISTS (SELECT FROM sqlspec_event_queue)");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let again = place.run(&publish);
+    assert_eq!(lines(&again), [id]);
+    let stored = place
+        .database
+        .query("SELECT count(*) FROM sqlspec_event_queue");
+    assert_eq!(stored[0][0].as_deref(), Some("1"));
+}
+
+fn until(place: &Place, sql: &str) {
+    let begun = Instant::now();
+    while place.database.query(sql)[0][0].as_deref() != Some("t") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{sql}");
+        std::thread::sleep(Duration::from_millis(5)); // the server is asked again
     }
 }
