@@ -19,9 +19,10 @@ use crate::{QueueConfig, QueueStore, StoreSettlement, StoreVerdict};
 /// The shared state of a queue backend.
 #[derive(Debug)]
 pub(crate) struct Engine<S> {
+    // Dropped before the store, whose answers it may wait for.
+    pub(crate) settled: SettledMemory,
     pub(crate) store: S,
     pub(crate) config: QueueConfig,
-    pub(crate) settled: SettledMemory,
     pub(crate) alone: AloneHolds,
     pub(crate) closer: Closer,
     pub(crate) meter: Meter,

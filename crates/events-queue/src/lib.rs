@@ -42,6 +42,7 @@ mod renewal;
 mod settled;
 mod settling;
 mod store;
+mod unheard;
 mod wakes;
 
 pub use backend::QueueBackend;

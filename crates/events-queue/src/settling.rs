@@ -1,14 +1,18 @@
 //! Verdicts: policy decided, sent to the store, and the answer put in the caller's words.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use events_core::telemetry::Count;
 use events_core::{
-    Error, ErrorKind, EventId, HoldToken, Op, Pending, Receipt, Result, RetryAfter, Settled,
-    Settlement, Verdict,
+    Error, ErrorKind, EventId, HoldToken, Op, Operation, Pending, Receipt, Result, RetryAfter,
+    Settled, Settlement, Verdict,
 };
 
 use crate::engine::Engine;
+use crate::settled::Key;
+use crate::unheard::Earlier;
 use crate::{DeadReason, Outcome, QueueConfig, QueueStore, StoreSettlement, StoreVerdict};
 
 /// The longest reason that is kept, in bytes.
@@ -49,16 +53,16 @@ impl<S: QueueStore> Engine<S> {
                 _ => self.alone.remove(&token),
             }
             let key = (token, settlement.event_id);
-            let earlier = match &verdict {
-                StoreVerdict::Ack => self.settled.note(key, Settled::AlreadyAcked),
-                StoreVerdict::Extend(_) => self.settled.recall(&key),
-                _ => self.settled.note(key, Settled::AlreadyNacked),
+            let kind = Sent::of(&verdict);
+            let earlier = match kind.settles() {
+                Some(settled) => self.settled.note(key, settled),
+                None => self.settled.recall(&key),
             };
             answers.push(None);
             kinds.push(SentTo {
                 token,
                 event_id: settlement.event_id,
-                sent: Sent::of(&verdict),
+                sent: kind,
                 earlier,
             });
             sent.push(StoreSettlement {
@@ -70,46 +74,138 @@ impl<S: QueueStore> Engine<S> {
         if sent.is_empty() {
             return Pending::ready(Ok(answers.into_iter().flatten().collect()));
         }
-        let engine = Arc::clone(self);
-        self.store.settle(sent).then(move |outcomes| {
-            let outcomes = outcomes.inspect_err(|_| {
-                // Nothing of it was recorded, so a repeat must not be told that it was.
-                for to in kinds.iter().filter(|to| to.earlier.is_none()) {
-                    engine.settled.forget(&(to.token, to.event_id));
-                }
-            })?;
-            let mut outcomes = kinds.into_iter().zip(outcomes);
-            let answer = |done: Option<Result<Settled>>| {
-                done.or_else(|| {
-                    outcomes
-                        .next()
-                        .map(|(to, outcome)| engine.answer(&to, outcome))
-                })
-            };
-            Ok(answers.into_iter().filter_map(answer).collect())
+        Pending::started(UnderWay {
+            answer: Some(self.store.settle(sent)),
+            asked: false,
+            verdicts: kinds,
+            places: answers,
+            engine: Arc::clone(self),
         })
+    }
+
+    /// The answer of each settlement in its place: those that were refused before, and those that
+    /// the store answered.
+    fn answers(
+        &self,
+        places: Vec<Option<Result<Settled>>>,
+        verdicts: Vec<SentTo>,
+        outcomes: Result<Vec<Outcome>>,
+    ) -> Result<Vec<Result<Settled>>> {
+        let outcomes = outcomes.inspect_err(|_| {
+            // Nothing of it was recorded, so a repeat must not be told that it was.
+            for to in verdicts.iter().filter(|to| to.is_noted()) {
+                self.settled.forget(&to.key());
+            }
+        })?;
+        let mut outcomes = verdicts.into_iter().zip(outcomes);
+        let answer = |refused: Option<Result<Settled>>| {
+            refused.or_else(|| {
+                outcomes
+                    .next()
+                    .map(|(to, outcome)| self.answer(&to, outcome))
+            })
+        };
+        Ok(places.into_iter().filter_map(answer).collect())
     }
 
     fn answer(&self, to: &SentTo, outcome: Outcome) -> Result<Settled> {
         let SentTo { token, sent, .. } = to;
         match outcome {
             Outcome::Recorded => {
-                self.with_meter(token.queue_id, |meter| sent.counts().iter().for_each(|count| meter.add(*count, 1)));
+                self.with_meter(token.queue_id, |meter| {
+                    sent.counts().iter().for_each(|count| meter.add(*count, 1))
+                });
+                if let (Earlier::Unheard, Some(verdict)) = (to.earlier, sent.settles()) {
+                    self.settled.stands(&to.key(), verdict);
+                }
                 Ok(Settled::Recorded)
             }
             Outcome::AlreadyAcked => Ok(Settled::AlreadyAcked),
             Outcome::AlreadyNacked => Ok(Settled::AlreadyNacked),
-            // The row is not as this holding left it: if we settled it ourselves, say so.
-            Outcome::Gone => to.earlier.ok_or_else(|| {
-                self.settled.forget(&(*token, to.event_id));
-                self.with_meter(token.queue_id, |meter| meter.add(Count::HoldLost, 1));
-                Error::new(ErrorKind::HoldLost, sent.op())
-                    .because(format!(
-                        "event {} was claimed again or given up after its lease ended; nothing was changed",
-                        to.event_id
-                    ))
-                    .in_backend(self.store.name())
-            }),
+            Outcome::Gone => self.gone(to),
+        }
+    }
+
+    /// The row is not as this holding left it: if we settled it ourselves, say so.
+    fn gone(&self, to: &SentTo) -> Result<Settled> {
+        let earlier = match to.earlier {
+            Earlier::Unheard => self.settled.recall(&to.key()),
+            earlier => earlier,
+        };
+        let why = match earlier {
+            Earlier::Sent(stands) => return Ok(stands),
+            Earlier::None => {
+                self.settled.forget(&to.key());
+                "was claimed again or given up after its lease ended"
+            }
+            Earlier::Unheard => {
+                "is held no more: it was claimed again, or an earlier verdict whose answer was not waited for was recorded"
+            }
+        };
+        self.with_meter(to.token.queue_id, |meter| meter.add(Count::HoldLost, 1));
+        Err(Error::new(ErrorKind::HoldLost, to.sent.op())
+            .because(format!("event {} {why}; nothing was changed", to.event_id))
+            .in_backend(self.store.name()))
+    }
+}
+
+/// Verdicts that the store is carrying out.
+struct UnderWay<S: QueueStore> {
+    // Dropped before the engine, which may be the last to hold the store.
+    answer: Option<Pending<Vec<Outcome>>>,
+    /// The store was asked to do it, so dropping this does not undo it.
+    asked: bool,
+    verdicts: Vec<SentTo>,
+    places: Vec<Option<Result<Settled>>>,
+    engine: Arc<Engine<S>>,
+}
+
+impl<S: QueueStore> UnderWay<S> {
+    fn answered(&mut self, outcomes: Result<Vec<Outcome>>) -> Result<Vec<Result<Settled>>> {
+        self.answer = None;
+        let places = std::mem::take(&mut self.places);
+        let verdicts = std::mem::take(&mut self.verdicts);
+        self.engine.answers(places, verdicts, outcomes)
+    }
+}
+
+impl<S: QueueStore> Future for UnderWay<S> {
+    type Output = Result<Vec<Result<Settled>>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.asked = true;
+        let answer = self.answer.as_mut().expect("an answer is taken once");
+        let outcomes = ready!(Pin::new(answer).poll(cx));
+        Poll::Ready(self.answered(outcomes))
+    }
+}
+
+impl<S: QueueStore> Operation<Vec<Result<Settled>>> for UnderWay<S> {
+    fn start(mut self: Pin<&mut Self>) {
+        self.asked = true;
+        if let Some(answer) = &mut self.answer {
+            answer.start();
+        }
+    }
+
+    fn wait(mut self: Pin<Box<Self>>) -> Result<Vec<Result<Settled>>> {
+        let answer = self.answer.take().expect("an answer is taken once");
+        let outcomes = answer.wait();
+        self.answered(outcomes)
+    }
+}
+
+impl<S: QueueStore> Drop for UnderWay<S> {
+    fn drop(&mut self) {
+        let Some(answer) = self.answer.take() else {
+            return;
+        };
+        let noted = (0..).zip(&self.verdicts).filter(|(_, to)| to.is_noted());
+        if self.asked {
+            let noted = noted.map(|(nr, to)| (nr, to.key()));
+            self.engine.settled.give_up(answer, noted);
+        } else {
+            noted.for_each(|(_, to)| self.engine.settled.forget(&to.key()));
         }
     }
 }
@@ -120,7 +216,18 @@ struct SentTo {
     event_id: EventId,
     sent: Sent,
     /// What this process had decided about the same holding before.
-    earlier: Option<Settled>,
+    earlier: Earlier,
+}
+
+impl SentTo {
+    fn key(&self) -> Key {
+        (self.token, self.event_id)
+    }
+
+    /// It is the verdict that is noted.
+    fn is_noted(&self) -> bool {
+        self.sent.settles().is_some() && self.earlier == Earlier::None
+    }
 }
 
 /// What was sent, as much of it as the answer needs.
@@ -150,6 +257,15 @@ impl Sent {
             Self::Nack => &[Count::Nack],
             Self::Dead => &[Count::Nack, Count::Dead],
             Self::Extend | Self::Release => &[],
+        }
+    }
+
+    /// What a later verdict is told of it.
+    fn settles(self) -> Option<Settled> {
+        match self {
+            Self::Ack => Some(Settled::AlreadyAcked),
+            Self::Nack | Self::Dead | Self::Release => Some(Settled::AlreadyNacked),
+            Self::Extend => None,
         }
     }
 
@@ -285,7 +401,10 @@ mod tests {
 
     #[test]
     fn reasons_are_one_bounded_line() {
-        assert_eq!(shorten("a\nb"), "a\\nb");
+        assert_eq!(shorten("é\nb"), "é\\nb");
+        let longest = "a".repeat(MAX_REASON_BYTES);
+        assert_eq!(shorten(&longest), longest);
+        assert_eq!(shorten(&format!("{longest}a")), longest);
         assert!(shorten(&"é".repeat(5000)).len() <= MAX_REASON_BYTES);
     }
 }

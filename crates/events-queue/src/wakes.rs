@@ -206,4 +206,53 @@ mod tests {
         assert_eq!(rung, [true, false, false]);
         assert!(wakes.waiting_queues().is_empty());
     }
+
+    #[test]
+    fn of_one_queue_as_many_are_rung_as_there_are_events_and_of_all_everybody() {
+        let wakes = Wakes::new();
+        let channel = ChannelName::new("orders").unwrap();
+        let listen = |queue| wakes.bell(queue, &channel).look();
+        let rung = |marks: Vec<EventListener>| -> Vec<_> {
+            let told = |mark: EventListener| mark.wait_timeout(Duration::ZERO).is_some();
+            marks.into_iter().map(told).collect()
+        };
+        let marks: Vec<_> = [1, 1, 1, 2].map(listen).into();
+        wakes.ring_queue(1, 2);
+        wakes.ring_queue(3, 2);
+        assert_eq!(rung(marks), [true, true, false, false]);
+        let marks: Vec<_> = [1, 1, 2].map(listen).into();
+        wakes.ring_all();
+        assert_eq!(rung(marks), [true; 3]);
+    }
+
+    #[test]
+    fn only_a_ring_that_nobody_followed_rings_again() {
+        let wakes = Wakes::new();
+        let channel = ChannelName::new("orders").unwrap();
+        let marks = [1, 1, 2].map(|queue| wakes.bell(queue, &channel).look());
+        assert!(!wakes.ring_again());
+        wakes.ring_queue(1, 1);
+        assert!(wakes.ring_again());
+        assert!(!wakes.ring_again(), "nobody is left");
+        let told = marks.map(|mark| mark.wait_timeout(Duration::ZERO).is_some());
+        assert_eq!(told, [true, true, false]);
+    }
+
+    #[test]
+    fn the_watch_over_rings_ends_with_the_backend() {
+        let wakes = Arc::new(Wakes::new());
+        let closer = events_core::Closer::new();
+        let mut watch = Box::pin(crate::bell::watch(Arc::clone(&wakes), closer.clone()));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(watch.as_mut().poll(&mut cx).is_pending());
+        closer.close();
+        wakes.stir();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let ended = async { tokio::time::timeout(Duration::from_secs(30), watch).await };
+        runtime.block_on(ended).unwrap();
+        assert_eq!(format!("{wakes:?}"), "Wakes { .. }");
+    }
 }

@@ -91,6 +91,21 @@ async fn claims_grow_while_events_are_handled_briskly() {
     assert_eq!(limits, [1, 2, 4]);
 }
 
+/// A claim that found less than it asked for says nothing of how brisk its events are handled.
+#[tokio::test]
+async fn a_claim_that_was_not_full_is_no_reason_to_ask_for_more() {
+    let store = ScriptedStore::still();
+    let backend = start(&store, calm());
+    publish(&backend, 0..2).await;
+    let mut stream = backend.subscribe(Subscribe::new(channel())).await.unwrap();
+    for n in 0..2 {
+        assert_eq!(next(&mut stream).await.payload, n);
+    }
+    idle(&mut stream).await;
+    let limits: Vec<_> = store.claims().iter().map(|claim| claim.limit).collect();
+    assert_eq!(limits, [1, 2, 2]);
+}
+
 /// What expired after its claim is not handed over, and is no failure.
 #[tokio::test]
 async fn what_expires_in_the_buffer_becomes_a_dead_letter() {

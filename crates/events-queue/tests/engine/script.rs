@@ -32,6 +32,9 @@ struct State {
     settled: Vec<(StoreSettlement, Timestamp)>,
     clean_ups: usize,
     claims_held: bool,
+    /// Answers to verdicts before this number are held.
+    settlements_held: usize,
+    settlements: usize,
     failing_claims: VecDeque<ErrorKind>,
     failing_settlements: VecDeque<ErrorKind>,
     told: bool,
@@ -62,6 +65,16 @@ impl ScriptedStore {
     /// Answers of claims wait until they are let go.
     pub(crate) fn hold_claims(&self, held: bool) {
         self.change(|state| state.claims_held = held);
+    }
+
+    /// Answers of verdicts wait until they are let go.
+    pub(crate) fn hold_settlements(&self, held: bool) {
+        self.change(|state| state.settlements_held = if held { usize::MAX } else { 0 });
+    }
+
+    /// Answers of the verdicts that came until now go on waiting, later ones do not.
+    pub(crate) fn answer_later_settlements(&self) {
+        self.change(|state| state.settlements_held = state.settlements);
     }
 
     pub(crate) fn fail_claims(&self, kinds: &[ErrorKind]) {
@@ -130,12 +143,16 @@ impl ScriptedStore {
     }
 
     /// An answer that comes when it is let go.
-    fn later<T: Send + 'static>(&self, answer: Result<T>) -> Pending<T> {
+    fn later<T: Send + 'static>(
+        &self,
+        answer: Result<T>,
+        is_held: impl Fn(&State) -> bool + Send + 'static,
+    ) -> Pending<T> {
         let store = self.clone();
         Pending::from_future(async move {
             loop {
                 let changed = store.changed.listen();
-                if !store.lock().claims_held {
+                if !is_held(&store.lock()) {
                     return answer;
                 }
                 changed.await;
@@ -201,13 +218,16 @@ impl QueueStore for ScriptedStore {
             claimed.told = told;
             Caught(self.clone(), Some(claimed))
         });
-        self.later(caught)
+        self.later(caught, |state| state.claims_held)
             .then(|caught| Ok(caught?.1.take().unwrap()))
     }
 
     fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {
         let now = self.clock.now();
-        let failure = self.change(|state| state.failing_settlements.pop_front());
+        let (failure, number) = self.change(|state| {
+            state.settlements += 1;
+            (state.failing_settlements.pop_front(), state.settlements)
+        });
         let answer = match failure {
             Some(kind) => Err(events_core::Error::new(kind, Op::Ack)),
             None => self.memory.settle(settlements.clone()).wait(),
@@ -216,7 +236,7 @@ impl QueueStore for ScriptedStore {
             let noted = settlements.into_iter().map(|settlement| (settlement, now));
             state.settled.extend(noted);
         });
-        Pending::ready(answer)
+        self.later(answer, move |state| number <= state.settlements_held)
     }
 
     fn clean_up(&self, limit: usize) -> Pending<CleanUp> {

@@ -155,6 +155,101 @@ async fn an_overtaken_hold_is_told_by_the_name_of_its_verdict() {
     );
 }
 
+/// An extension settles nothing: who is overtaken after one is told so.
+#[tokio::test]
+async fn an_extended_hold_can_be_lost() {
+    let store = ScriptedStore::still();
+    let backend = start(&store, calm());
+    publish(&backend, 0..1).await;
+    let mut stream = subscribe(&backend, 1).await;
+    let held = next(&mut stream).await;
+    let longer = Verdict::Extend(Duration::from_secs(3600));
+    let extended = settle(&backend, &held, longer).await;
+    assert_eq!(extended.unwrap(), Settled::Recorded);
+    store.advance(Duration::from_secs(3600));
+    let other = start(&store, calm());
+    next(&mut subscribe(&other, 1).await).await;
+    let error = settle(&backend, &held, Verdict::Ack).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HoldLost);
+}
+
+/// An ack whose caller has gone fails: a later one is recorded, and if it comes too late it is not
+/// told that the event was acknowledged.
+#[tokio::test]
+async fn an_ack_that_was_given_up_and_failed_is_not_taken_for_recorded() {
+    for overtaken in [false, true] {
+        let store = ScriptedStore::still();
+        let backend = start(&store, calm());
+        publish(&backend, 0..1).await;
+        let mut stream = subscribe(&backend, 1).await;
+        let message = next(&mut stream).await;
+        store.fail_settlements(&[ErrorKind::Unavailable]);
+        give_up_an_ack(&store, &backend, &message);
+        store.hold_settlements(false);
+        let other = start(&store, calm());
+        if overtaken {
+            store.advance(Duration::from_secs(3600));
+            next(&mut subscribe(&other, 1).await).await;
+        }
+        let answer = settle(&backend, &message, Verdict::Ack).await;
+        let answer = answer.map_err(|error| error.kind());
+        if overtaken {
+            assert_eq!(answer, Err(ErrorKind::HoldLost));
+        } else {
+            assert_eq!(answer, Ok(Settled::Recorded));
+        }
+    }
+}
+
+/// An ack whose caller has gone is recorded, and stands; also where it has deleted the row.
+#[tokio::test]
+async fn an_ack_that_was_given_up_and_recorded_stands() {
+    for retention in [Duration::ZERO, Duration::from_secs(60)] {
+        let store = ScriptedStore::by(events_queue::Clock::system(), retention);
+        let backend = start(&store, calm());
+        publish(&backend, 0..1).await;
+        let mut stream = subscribe(&backend, 1).await;
+        let message = next(&mut stream).await;
+        give_up_an_ack(&store, &backend, &message);
+        store.hold_settlements(false);
+        for verdict in [nack(RetryAfter::Policy), Verdict::Ack] {
+            let answer = settle(&backend, &message, verdict).await;
+            assert_eq!(answer.unwrap(), Settled::AlreadyAcked);
+        }
+    }
+}
+
+/// While it is not known what became of an ack, nobody is told that it stands.
+#[tokio::test]
+async fn an_ack_that_was_given_up_and_is_not_answered_is_said_to_be_unknown() {
+    let store = ScriptedStore::still();
+    let backend = start(&store, calm());
+    publish(&backend, 0..1).await;
+    let mut stream = subscribe(&backend, 1).await;
+    let message = next(&mut stream).await;
+    store.fail_settlements(&[ErrorKind::Unavailable]);
+    give_up_an_ack(&store, &backend, &message);
+    let other = start(&store, calm());
+    store.advance(Duration::from_secs(3600));
+    next(&mut subscribe(&other, 1).await).await;
+    store.answer_later_settlements();
+    let error = settle(&backend, &message, Verdict::Ack).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HoldLost);
+    assert!(
+        error.detail().unwrap().contains("not waited for"),
+        "{error}"
+    );
+}
+
+/// The answer is held, and nobody waits for it.
+fn give_up_an_ack(store: &ScriptedStore, backend: &Backend, message: &EventMessage) {
+    store.hold_settlements(true);
+    let mut ack = backend.settle(vec![settlement(message, Verdict::Ack)]);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::pin::Pin::new(&mut ack).poll(&mut cx).is_pending());
+    drop(ack);
+}
+
 /// Nothing of a failed batch is taken for settled.
 #[tokio::test]
 async fn a_failed_batch_can_be_repeated() {
