@@ -105,3 +105,26 @@ fn a_repeat_in_an_open_transaction_keeps_no_verdict_waiting() {
         },
     );
 }
+
+/// A verdict that met its row while another statement renews it would find that nobody holds it.
+#[test]
+fn a_renewal_beside_a_verdict_loses_no_hold() {
+    run(
+        "a_renewal_beside_a_verdict_loses_no_hold",
+        async |database| {
+            let channel = config(&database).open().await.unwrap();
+            let mut events = channel.iter_events("orders").await.unwrap();
+            let many = (0..500).map(|n| NewEvent::new("orders", n));
+            channel.publish_many(many).await.unwrap();
+            for _ in 0..500 {
+                let message = next(&mut events).await;
+                let renewal = channel.extend(&message, Duration::from_secs(60));
+                let (renewed, acked) = tokio::join!(renewal, channel.ack(&message));
+                assert_eq!(acked.unwrap(), Settled::Recorded);
+                let renewed = renewed.unwrap();
+                let told = [Settled::Recorded, Settled::AlreadyAcked].contains(&renewed);
+                assert!(told, "{renewed:?}");
+            }
+        },
+    );
+}

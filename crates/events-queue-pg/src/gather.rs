@@ -2,7 +2,8 @@
 //!
 //! The first caller does its own work at once. Whoever comes while the server is busy with that
 //! waits for the next statement, which then carries all of them: batching without a timer. Only
-//! one statement is under way, so calls take effect in the order in which they were made.
+//! one statement is under way, so calls take effect in the order in which they were made, urgent
+//! ones before the others.
 //!
 //! So many are kept whatever their callers do; beyond that a call is kept for as long as its caller
 //! waits, so that those who give up and try again fill no memory while the server is stuck.
@@ -41,6 +42,11 @@ pub(crate) trait Shared: Send + Sync + 'static {
     /// How much a request is; `None` for one that must be done alone.
     fn weight(request: &Self::Request) -> Option<usize>;
 
+    /// Whether it goes before everything that waits.
+    fn is_urgent(_request: &Self::Request) -> bool {
+        false
+    }
+
     /// How much memory a request takes.
     fn bytes(request: &Self::Request) -> usize;
 
@@ -59,6 +65,8 @@ pub(crate) struct Gather<S: Shared> {
 
 struct Queue<S: Shared> {
     waiting: VecDeque<Job<S>>,
+    /// So many of them are urgent and come first.
+    urgent: usize,
     bytes: usize,
     /// The calls, and their bytes, that have come since the last search and for which there was no
     /// room.
@@ -74,13 +82,18 @@ struct Job<S: Shared> {
 }
 
 impl<S: Shared> Queue<S> {
-    /// Appends a call; answers whether there is room for it whatever its caller does.
+    /// Adds a call; answers whether there is room for it whatever its caller does.
     fn push(&mut self, job: Job<S>) -> bool {
         let bytes = job.bytes;
         let room = self.waiting.len() < MOST_KEPT && self.bytes + bytes <= MOST_KEPT_BYTES;
         let room = room || self.waiting.is_empty();
         self.bytes += bytes;
-        self.waiting.push_back(job);
+        if S::is_urgent(&job.request) {
+            self.waiting.insert(self.urgent, job);
+            self.urgent += 1;
+        } else {
+            self.waiting.push_back(job);
+        }
         if !room {
             let (calls, more) = self.crowd;
             self.crowd = (calls + 1, more + bytes);
@@ -95,11 +108,14 @@ impl<S: Shared> Queue<S> {
     fn sweep(&mut self) {
         self.waiting.retain(|job| !job.is_given_up());
         self.bytes = self.waiting.iter().map(|job| job.bytes).sum();
+        let urgent = |job: &&Job<S>| S::is_urgent(&job.request);
+        self.urgent = self.waiting.iter().take_while(urgent).count();
         self.crowd = (0, 0);
     }
 
     fn pop(&mut self) -> Option<Job<S>> {
         let job = self.waiting.pop_front()?;
+        self.urgent = self.urgent.saturating_sub(1);
         self.bytes -= job.bytes;
         Some(job)
     }
@@ -118,6 +134,7 @@ impl<S: Shared> Gather<S> {
             work,
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
+                urgent: 0,
                 bytes: 0,
                 crowd: (0, 0),
                 served: false,
@@ -261,6 +278,7 @@ impl<S: Shared> Drop for Service<S> {
             queue.served = false;
             // Their senders go with them, which tells their callers.
             queue.waiting.clear();
+            queue.urgent = 0;
             queue.bytes = 0;
         }
     }
@@ -300,6 +318,11 @@ mod tests {
 
         fn weight(request: &u32) -> Option<usize> {
             (*request < 100 || *request >= 1_000_000).then_some(1)
+        }
+
+        /// Between 50 and 100.
+        fn is_urgent(request: &u32) -> bool {
+            (50..100).contains(request)
         }
 
         /// A number from a million on is of that many bytes.
@@ -353,6 +376,12 @@ mod tests {
     fn one_that_must_be_alone_is_and_keeps_its_place() {
         let (batches, _) = batches_of(&[1, 100, 2, 3]);
         assert_eq!(batches, [vec![1], vec![100], vec![2, 3]]);
+    }
+
+    #[test]
+    fn urgent_ones_wait_for_nothing_but_what_is_under_way() {
+        let (batches, _) = batches_of(&[1, 2, 3, 4, 5, 50, 6, 51]);
+        assert_eq!(batches, [vec![50, 51, 1, 2], vec![3, 4, 5, 6]]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Verdicts, each fenced by the token of its claim: one statement for each kind of verdict, and
-//! one transaction for verdicts of several kinds.
+//! one transaction for verdicts of several kinds. Renewals of leases go first.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,6 +28,13 @@ impl Shared for Settling {
 
     fn weight(request: &Self::Request) -> Option<usize> {
         Some(request.len())
+    }
+
+    /// A lease must not end while other verdicts are recorded. Renewals do not run beside those: a
+    /// verdict that meets a row as it is renewed finds nothing.
+    fn is_urgent(request: &Self::Request) -> bool {
+        let mut verdicts = request.iter().map(|settlement| &settlement.verdict);
+        verdicts.all(|verdict| matches!(verdict, StoreVerdict::Extend(_)))
     }
 
     fn bytes(request: &Self::Request) -> usize {
@@ -250,11 +257,8 @@ fn reason_of(verdict: &StoreVerdict) -> &'static str {
 fn note(db: &Database, settlement: &StoreSettlement) {
     let token: &HoldToken = &settlement.token;
     let place = (rank(token.priority), token.row);
-    // What others are told: where it stands, or that there is something to look for.
-    let told = match &settlement.verdict {
-        StoreVerdict::Release { suspect: false } => Some(token.row),
-        StoreVerdict::Retry { after, .. } if after.is_zero() => Some(token.row),
-        StoreVerdict::Release { suspect: true } | StoreVerdict::Retry { .. } => None,
+    match &settlement.verdict {
+        StoreVerdict::Release { .. } | StoreVerdict::Retry { .. } => {}
         StoreVerdict::Extend(by) => {
             if let Some(frontier) = db.frontiers.known(token.queue_id) {
                 frontier.lock().due_in(*by);
@@ -262,7 +266,7 @@ fn note(db: &Database, settlement: &StoreSettlement) {
             return;
         }
         StoreVerdict::Ack | StoreVerdict::Dead { .. } => return,
-    };
+    }
     if let Some(frontier) = db.frontiers.known(token.queue_id) {
         let mut state = frontier.lock();
         match &settlement.verdict {
@@ -274,5 +278,7 @@ fn note(db: &Database, settlement: &StoreSettlement) {
         // Somebody may want it, now or at a time that is sooner than what idle consumers wait for.
         db.wakes.ring_queue(token.queue_id, 1);
     }
-    db.announce(token.queue_id, told);
+    // Others are told that there is something to look for. To begin again at its id would make them
+    // read all that they have passed since, of every priority.
+    db.announce(token.queue_id, None);
 }
