@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_channels::{BackendKind, EventChannel, EventsConfig, IterOptions, NewEvent};
 use events_testkit::history::{Expect, History, Lines, Recorder, Report, Sent, Verdict};
@@ -16,6 +16,8 @@ pub(crate) const LEASE: Duration = Duration::from_millis(800);
 /// Between two tries while the server is away.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 1000;
+/// Whatever is left when publishers have ended is handled by then.
+const REST: Duration = Duration::from_secs(120);
 
 /// Two publishers and two consumers that go on whatever happens.
 pub(crate) struct Running {
@@ -150,7 +152,13 @@ impl Running {
             for publisher in self.publishers {
                 publisher.await.unwrap();
             }
+            let begun = Instant::now();
             while load.is_unsettled().await {
+                assert!(
+                    begun.elapsed() < REST,
+                    "{context}: what is left is not handled: {:?}",
+                    load.channel.stats(CHANNEL).await
+                );
                 tokio::time::sleep(PAUSE).await; // leases of lost claims have to end
             }
             load.consuming.store(false, Ordering::SeqCst);

@@ -9,9 +9,10 @@ use crate::database::{Database, Values};
 use crate::error::postgres;
 use crate::frontier::{Frontier, Place, Plan};
 use crate::horizon::Snapshot;
-use crate::notify::{LASTS, Notify, Waiting};
+use crate::notify::{LASTS, Waiting};
 use crate::row::{claimed, micros, queue, rank};
-use crate::turn::{BUDGET, turn};
+use crate::turn::turn;
+use crate::walk::BUDGET;
 
 /// Takes up to `limit` events under a lease. Who finds nothing is told, as far as that can be
 /// relied on, when there is something.
@@ -25,9 +26,6 @@ pub(crate) async fn claim(db: &Database, claim: &Claim) -> Result<Claimed> {
     }
     let mut found = attempt(db, &frontier, claim).await?;
     if !found.rows.is_empty() {
-        if notify.waiters.busy(claim.queue_id, Instant::now()) {
-            leave(db, notify, claim.queue_id);
-        }
         return Ok(found);
     }
     let waiting = notify.waiters.idle(claim.queue_id, Instant::now());
@@ -52,20 +50,6 @@ pub(crate) async fn claim(db: &Database, claim: &Claim) -> Result<Claimed> {
     let look = notify.waiters.next_look(claim.queue_id, Instant::now());
     found.next_due = found.next_due.into_iter().chain(look).min();
     Ok(found)
-}
-
-/// Takes back that this process waits; nobody waits for that.
-fn leave(db: &Database, notify: &Notify, queue_id: i64) {
-    if let Some(db) = db.upgrade() {
-        let me = notify.me;
-        notify.herald.tasks().spawn(async move {
-            let queue_id = Some(queue(queue_id));
-            // A row that stays costs publishers a notification now and then, until it ages.
-            let _ = db
-                .execute(Op::Claim, &db.sql.leave, &[&me, &queue_id])
-                .await;
-        });
-    }
 }
 
 async fn attempt(db: &Database, frontier: &Frontier, claim: &Claim) -> Result<Claimed> {

@@ -62,11 +62,6 @@ impl Database {
         })
     }
 
-    /// Itself, for a task.
-    pub(crate) fn upgrade(&self) -> Option<Arc<Self>> {
-        self.me.upgrade()
-    }
-
     /// The canonical name of the backend.
     pub(crate) fn name(&self) -> &'static str {
         name(self.notify.as_ref())
@@ -179,6 +174,10 @@ impl Database {
         limit: Limit,
         what: &A,
     ) -> Result<Result<A::Answer, tokio_postgres::Error>> {
+        if loan.is_new {
+            // The one before it may have ended with a crash of the server.
+            self.frontiers.doubt();
+        }
         let started = Instant::now();
         let answer = tokio::time::timeout_at(limit.until, what.ask(&mut loan)).await;
         let answer = answer.map_err(|_| timed_out(op, limit.time))?;

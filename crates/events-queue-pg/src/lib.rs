@@ -44,6 +44,7 @@ mod tasks;
 mod ticket;
 mod transaction;
 mod turn;
+mod walk;
 
 pub use config::PostgresConfig;
 pub use events_pg_native::link::Heartbeat;

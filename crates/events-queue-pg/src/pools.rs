@@ -28,7 +28,11 @@ pub(crate) struct Pools {
 /// A connection in use. It goes back when everything that was asked on it is answered; before that
 /// an answer may still come, so that nobody else is given it.
 #[derive(Debug)]
-pub(crate) struct Loan(Option<Object>);
+pub(crate) struct Loan {
+    object: Option<Object>,
+    /// It was just made, for our own pool.
+    pub(crate) is_new: bool,
+}
 
 /// How long an operation may take.
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +55,14 @@ impl Pools {
 
     /// A connection with our settings.
     pub(crate) async fn own(&self, op: Op, limit: Limit, sql: &Statements) -> Result<Loan> {
-        let loan = take(op, &self.own, limit).await?;
+        let mut loan = take(op, &self.own, limit).await?;
         // A connection without a prepared statement is a new one.
         if loan.statement_cache.size() == 0 {
             let set_up = set_up(&loan, sql, limit.time.as_millis().to_string());
             let done = timeout_at(limit.until, set_up).await;
             done.map_err(|_| timed_out(op, limit.time))?
                 .map_err(|e| postgres(op, e))?;
+            loan.is_new = true;
         }
         Ok(loan)
     }
@@ -84,7 +89,10 @@ async fn take(op: Op, from: &Pool, limit: Limit) -> Result<Loan> {
     let taken = timeout_at(limit.until, from.get()).await;
     let object = taken.map_err(|_| none_in_time(op, limit.time))?;
     object
-        .map(|object| Loan(Some(object)))
+        .map(|object| Loan {
+            object: Some(object),
+            is_new: false,
+        })
         .map_err(|e| pool(op, e))
 }
 
@@ -115,7 +123,7 @@ async fn set_up(
 impl Loan {
     /// To be called when everything is answered.
     pub(crate) fn give_back(mut self) {
-        drop(self.0.take());
+        drop(self.object.take());
     }
 }
 
@@ -123,19 +131,19 @@ impl Deref for Loan {
     type Target = Object;
 
     fn deref(&self) -> &Object {
-        self.0.as_ref().expect("only giving it back takes it")
+        self.object.as_ref().expect("only giving it back takes it")
     }
 }
 
 impl DerefMut for Loan {
     fn deref_mut(&mut self) -> &mut Object {
-        self.0.as_mut().expect("only giving it back takes it")
+        self.object.as_mut().expect("only giving it back takes it")
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
+        if let Some(object) = self.object.take() {
             drop(Object::take(object));
         }
     }

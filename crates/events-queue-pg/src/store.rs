@@ -177,11 +177,8 @@ impl QueueStore for PostgresStore {
                 tasks.drained(1).await;
                 if let Some(notify) = &db.notify {
                     notify.closer.close();
-                    let all: Option<i32> = None;
                     // A row that stays ages.
-                    let _ = db
-                        .execute(Op::Shutdown, &db.sql.leave, &[&notify.me, &all])
-                        .await;
+                    let _ = db.execute(Op::Shutdown, &db.sql.leave, &[&notify.me]).await;
                 }
                 db.close();
                 drop(done);

@@ -39,6 +39,13 @@ struct Proof {
     sending: Option<Sending>,
 }
 
+impl Proof {
+    /// It arrived, and the server has room for more.
+    fn is_complete(&self) -> bool {
+        self.text.is_empty() && self.sending.is_none()
+    }
+}
+
 type Sending = Pin<Box<dyn Future<Output = Result<f64>> + Send>>;
 
 impl Ear {
@@ -90,19 +97,13 @@ impl Ear {
             tokio::select! {
                 happening = session.next() => match happening {
                     Happening::Notification(notification) => {
-                        let text = notification.payload();
-                        if text != proof.text {
-                            self.hand_on(text);
+                        if proof.text.is_empty() || notification.payload() != proof.text {
+                            self.hand_on(notification.payload());
                             continue;
                         }
                         proof.text.clear();
-                        timer.as_mut().reset(proof.sent + self.heartbeat.interval);
-                        if !std::mem::replace(&mut was_proven, true) {
-                            self.meter.add(Count::ListenerReady, 1);
-                        }
-                        self.believe();
                     }
-                    Happening::Listening(_) => {}
+                    Happening::Listening(_) => continue,
                     Happening::Lost(error) => return (error, was_proven),
                 },
                 sent = sent(&mut proof.sending) => {
@@ -114,12 +115,20 @@ impl Ear {
                     }
                 }
                 () = timer.as_mut() => {
-                    if !proof.text.is_empty() {
+                    if !proof.is_complete() {
                         return (silent(self.heartbeat.deadline), was_proven);
                     }
                     proof = self.prove();
                     timer.as_mut().reset(Instant::now() + self.heartbeat.deadline);
+                    continue;
                 }
+            }
+            if proof.is_complete() {
+                timer.as_mut().reset(proof.sent + self.heartbeat.interval);
+                if !std::mem::replace(&mut was_proven, true) {
+                    self.meter.add(Count::ListenerReady, 1);
+                }
+                self.believe();
             }
         }
     }

@@ -65,10 +65,6 @@ impl Herald {
         self.tasks.spawn(serve(Arc::clone(self), db));
     }
 
-    pub(crate) fn tasks(&self) -> &Arc<Tasks> {
-        &self.tasks
-    }
-
     /// How long to wait before the next statement.
     fn pause(&self) -> Duration {
         let state = self.state.lock();

@@ -3,8 +3,8 @@
 //! A publisher looks there after its commit, so it sees whoever had said so before the consumer
 //! looked at the events a last time. One that looks inside of its transaction may see nobody, and
 //! commit when somebody has come: for those the events are looked at again, a few times and ever
-//! more rarely, after the row was made. A process that is busy takes its row back, because each
-//! notification costs publishers something.
+//! more rarely, after the row was made. Whoever waits keeps the row from ageing; once nobody has
+//! waited for a while it counts no more, and publishers have nobody to notify.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -21,8 +21,6 @@ const AGAIN: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(4),
 ];
-/// Who had something to do for this long does not wait.
-const BUSY: Duration = Duration::from_millis(100);
 
 /// The rows of this process.
 #[derive(Debug, Default)]
@@ -32,8 +30,6 @@ pub(crate) struct Waiters(Mutex<HashMap<i64, Waiter>>);
 struct Waiter {
     made: Instant,
     until: Instant,
-    /// Since when consumers found something each time they looked.
-    busy: Option<Instant>,
     /// How often it was looked again since.
     looked: usize,
 }
@@ -52,11 +48,10 @@ pub(crate) enum Waiting {
 impl Waiters {
     /// A consumer found nothing.
     pub(crate) fn idle(&self, queue_id: i64, now: Instant) -> Waiting {
-        let mut rows = self.0.lock();
-        let Some(row) = rows.get_mut(&queue_id).filter(|row| now < row.until) else {
+        let rows = self.0.lock();
+        let Some(row) = rows.get(&queue_id).filter(|row| now < row.until) else {
             return Waiting::Join;
         };
-        row.busy = None;
         if row.until.saturating_duration_since(now) < LASTS / 2 {
             return Waiting::Stay;
         }
@@ -73,26 +68,11 @@ impl Waiters {
                 let row = Waiter {
                     made: now,
                     until: asked + LASTS,
-                    busy: None,
                     looked: 0,
                 };
                 rows.insert(queue_id, row);
             }
         }
-    }
-
-    /// A consumer found something. Whether the row is to be taken back: it counts no more.
-    pub(crate) fn busy(&self, queue_id: i64, now: Instant) -> bool {
-        let mut rows = self.0.lock();
-        let Some(row) = rows.get_mut(&queue_id) else {
-            return false;
-        };
-        let since = *row.busy.get_or_insert(now);
-        let is_busy = now.saturating_duration_since(since) > BUSY;
-        if is_busy {
-            rows.remove(&queue_id);
-        }
-        is_busy
     }
 
     /// Whether it is time to look everywhere, in case a publisher had not seen the row.
@@ -152,20 +132,23 @@ mod tests {
         assert_eq!(waiters.idle(QUEUE, later + LASTS), Waiting::Join);
     }
 
+    /// However busy the first is: the second sleeps past the end of the row that both share.
     #[test]
-    fn who_is_busy_takes_it_back_and_who_has_one_event_now_and_then_does_not() {
+    fn a_second_consumer_keeps_the_row_from_ageing() {
         let (waiters, now) = joined();
-        for step in 1..10 {
-            let at = now + BUSY * 2 * step;
-            assert!(!waiters.busy(QUEUE, at));
-            assert_eq!(waiters.idle(QUEUE, at), Waiting::Known);
+        let mut at = now;
+        for _ in 0..20 {
+            let wait = waiters.next_look(QUEUE, at).unwrap();
+            assert!(wait < LASTS, "it is back before the row ends");
+            at += wait;
+            let waiting = waiters.idle(QUEUE, at);
+            assert_ne!(waiting, Waiting::Join, "the row still counts");
+            waiters.must_look(QUEUE, at);
+            if waiting == Waiting::Stay {
+                waiters.made(QUEUE, waiting, at);
+            }
         }
-        let at = now + BUSY * 30;
-        assert!(!waiters.busy(QUEUE, at), "it begins to be");
-        let at = at + BUSY * 2;
-        assert!(waiters.busy(QUEUE, at));
-        assert!(!waiters.busy(QUEUE, at), "it is taken back once");
-        assert_eq!(waiters.idle(QUEUE, at), Waiting::Join);
+        assert!(at > now + LASTS * 3);
     }
 
     #[test]
