@@ -185,7 +185,9 @@ BEGIN
         INSERT INTO sqlspec_event_queue (queue_id, priority, expires_at, keyed, event_id, metadata, payload)
         SELECT q.queue_id, -$4, statement_timestamp() + $6, $7 IS NOT NULL, id, $3, $2
           FROM sqlspec_event_queue_queue AS q
-         WHERE q.channel = $1;
+         WHERE q.channel = $1
+           -- Claims rely on it that a transaction has its number before it takes ids.
+           AND pg_current_xact_id() IS NOT NULL;
     END IF;
     -- A snapshot that is older than the registration of the only group sees no group.
     IF NOT FOUND THEN

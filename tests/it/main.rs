@@ -11,6 +11,7 @@ mod postgres_crash;
 mod postgres_example;
 mod postgres_faults;
 mod postgres_idle;
+mod postgres_late_commit;
 mod postgres_load;
 mod postgres_registration;
 mod postgres_roles;

@@ -111,6 +111,7 @@ async fn take(
         &limit,
         &micros(claim.lease),
         &db.relaxed(),
+        &plan.known.numbered,
     ];
     let answer = db.query(Op::Claim, &db.sql.claim, values).await?;
     let (mut rows, mut seen) = (Vec::with_capacity(answer.len()), None);
@@ -119,7 +120,7 @@ async fn take(
             if seen.is_none() {
                 seen = Some(Snapshot {
                     oldest_running: row.try_get(0)?,
-                    next: row.try_get(1)?,
+                    own: row.try_get(1)?,
                     last_id: row.try_get(2)?,
                 });
             }

@@ -8,11 +8,13 @@
 //!
 //! - `plan`: what a claim is to read.
 //! - `state`: what is known of a queue, and what changes it.
+//! - `told`: what was told of events while claims were under way.
 
 mod plan;
 mod state;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -92,9 +94,11 @@ impl Frontier {
 
     /// The right to do a turn, unless another task has it or none is needed yet.
     pub(crate) fn begin_turn(&self) -> Option<Turning<'_>> {
-        if !self.lock().wants_turn(self.interval) || self.turning.swap(true, Ordering::Acquire) {
+        let mut state = self.lock();
+        if !state.wants_turn(self.interval) || self.turning.swap(true, Ordering::Acquire) {
             return None;
         }
+        state.turning();
         Some(Turning(&self.turning))
     }
 }

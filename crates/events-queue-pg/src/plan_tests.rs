@@ -264,7 +264,7 @@ fn claim_buffers(database: &Database, after: i64) -> u64 {
         "{}; PREPARE claim AS {}; BEGIN;
          EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) EXECUTE claim
              (1, '{{-2147483648,0}}', '{{0,{after}}}', '{{-1,2147483647}}',
-              '{{9223372036854775807,9223372036854775807}}', 100, 30000000, true)",
+              '{{9223372036854775807,9223372036854775807}}', 100, 30000000, true, true)",
         sql.settings, sql.claim
     ));
     let line = rows

@@ -60,7 +60,11 @@ pub(crate) async fn turn(
         lease_end,
         go_on,
     ];
-    state.turned(due.into_iter().flatten().min());
+    if state.turned(due.into_iter().flatten().min()) {
+        drop(state);
+        // Who did the turn may be busy with what it claims then.
+        db.wakes.ring_queue(claim.queue_id, 1);
+    }
     Ok(())
 }
 

@@ -16,7 +16,8 @@ pub(crate) struct Plan {
     /// It ends with a window of a priority, at this id.
     pub(super) window: Option<Place>,
     pub(super) rewinds: u64,
-    pub(super) known: Known,
+    pub(super) told: u64,
+    pub(crate) known: Known,
 }
 
 impl Plan {
@@ -45,6 +46,7 @@ impl State {
     pub(crate) fn plan(&self, limit: usize) -> Plan {
         let mut plan = Plan {
             rewinds: self.rewinds,
+            told: self.told.count(),
             known: self.horizon.known(),
             whole: self.suspects.is_empty(),
             ..Plan::default()

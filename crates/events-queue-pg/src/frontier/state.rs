@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::told::Told;
 use super::{Place, Plan};
 use crate::horizon::{Horizon, Snapshot};
 use crate::walk::{BRISK, FIRST_WIDTH, NARROWEST, Pass};
@@ -26,12 +27,16 @@ pub(crate) struct State {
     pub(crate) horizon: Horizon,
     /// Raised when a frontier is moved back, so that a claim under way does not undo it.
     pub(super) rewinds: u64,
+    /// What was told last of events behind the frontier, of which a claim under way may pass one.
+    pub(super) told: Told,
     /// Ids may have been given out again, and no claim has told yet up to which.
     doubtful: bool,
     pub(crate) paused: bool,
     /// The last claim found less than it wanted.
     drained: bool,
     due: Option<Instant>,
+    /// The part of it that was noted since the turn under way began, which may not have seen it.
+    noted: Option<Instant>,
     turned: Option<Instant>,
     /// Raised when the next claim is to look everywhere, so that a turn under way does not hide it.
     stirs: u64,
@@ -47,10 +52,12 @@ impl Default for State {
             suspects: BTreeSet::new(),
             horizon: Horizon::default(),
             rewinds: 0,
+            told: Told::default(),
             doubtful: false,
             paused: false,
             drained: false,
             due: None,
+            noted: None,
             turned: None,
             stirs: 0,
             pass: Pass::default(),
@@ -80,15 +87,26 @@ impl State {
             || self.due.is_some_and(|due| due <= now)
     }
 
-    /// A turn was done; that is when the next thing becomes claimable by itself.
-    pub(crate) fn turned(&mut self, due: Option<Duration>) {
+    /// A turn begins.
+    pub(super) fn turning(&mut self) {
+        self.noted = None;
+    }
+
+    /// A turn was done; that is when the next thing becomes claimable by itself. Answers whether
+    /// consumers that wait would look for it too late.
+    pub(crate) fn turned(&mut self, due: Option<Duration>) -> bool {
         let now = Instant::now();
+        let due = due.and_then(|time| now.checked_add(time.max(BREATH)));
+        let before = self.due;
         self.turned = Some(now);
-        self.due = due.and_then(|time| now.checked_add(time.max(BREATH)));
+        self.due = due.into_iter().chain(self.noted.take()).min();
         if self.levels.len() > MOST_LEVELS {
             self.levels.retain(|_, level| !level.empty);
             self.back.retain(|place| self.levels.contains_key(&place.0));
         }
+        // What was seen before is told anew with small differences.
+        let sooner = |due| before.is_none_or(|before| due + BREATH < before);
+        self.due.is_some_and(sooner)
     }
 
     /// How often somebody has said that there is something to look for.
@@ -106,7 +124,9 @@ impl State {
         let Some(at) = Instant::now().checked_add(time) else {
             return;
         };
-        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+        for due in [&mut self.due, &mut self.noted] {
+            *due = Some(due.map_or(at, |due| due.min(at)));
+        }
     }
 
     /// How long until something becomes claimable by itself.
@@ -177,6 +197,7 @@ impl State {
 
     /// Events from this id on may be claimable, of one priority or of any.
     pub(crate) fn rewind(&mut self, rank: Option<i32>, id: i64) {
+        self.told.note(rank, id);
         let levels = self.levels.iter_mut();
         for (_, level) in levels.filter(|(known, _)| rank.is_none_or(|rank| rank == **known)) {
             if level.after >= id {
@@ -201,17 +222,19 @@ impl State {
                 self.back.remove(place);
             }
         }
+        let unseen = self.told.since(plan.told, places);
         let moved_back = self.rewinds != plan.rewinds;
         for (rank, id) in places {
             match self.levels.get_mut(rank) {
                 Some(level) => {
                     level.empty = false;
                     if !moved_back {
-                        level.after = level.after.max(*id);
+                        level.after = level.after.max(unseen.bound(*rank).min(*id));
                     }
                 }
                 None => {
                     let after = if moved_back { id - 1 } else { *id };
+                    let after = unseen.bound(*rank).min(after);
                     let level = Level {
                         after,
                         ..Level::default()
@@ -227,7 +250,7 @@ impl State {
             && !moved_back
             && let Some(level) = self.levels.get_mut(&rank)
         {
-            level.after = level.after.max(upto);
+            level.after = level.after.max(unseen.bound(rank).min(upto));
         }
         self.drained = places.len() < limit && plan.whole;
         // It read to the end, so up to there nothing is left but what a turn finds.

@@ -10,7 +10,7 @@ const END: i64 = i64::MAX;
 fn snapshot(last_id: i64) -> Snapshot {
     Snapshot {
         oldest_running: 1,
-        next: 1,
+        own: Some(1),
         last_id,
     }
 }
@@ -113,6 +113,58 @@ fn moving_back_is_not_undone_by_a_claim_under_way() {
 }
 
 #[test]
+fn what_is_told_while_a_later_event_is_claimed_is_not_passed() {
+    let mut state = State::default();
+    claim(&mut state, 1, &[(0, 100)]);
+    let plan = state.plan(10);
+    state.rewind(Some(1), 105);
+    state.rewind(Some(0), 110);
+    state.claimed(&plan, 2, &[(0, 108), (0, 120)], snapshot(120));
+    assert_eq!(pieces(&state, 10)[1], (0, 109, i32::MAX, END));
+    claim(&mut state, 2, &[(0, 110), (0, 130)]);
+    assert_eq!(pieces(&state, 10)[1], (0, 130, i32::MAX, END));
+}
+
+#[test]
+fn what_was_told_and_taken_or_told_long_ago_holds_nothing_back() {
+    let mut state = State::default();
+    claim(&mut state, 1, &[(0, 100)]);
+    state.rewind(Some(0), 101);
+    let (slow, fast) = (state.plan(10), state.plan(10));
+    for id in 101..=300 {
+        state.rewind(None, id);
+    }
+    state.claimed(&fast, 2, &[(0, 101), (0, 102)], snapshot(300));
+    assert_eq!(pieces(&state, 10)[1].1, 102);
+    // Of what is remembered together only the first is known.
+    state.claimed(&slow, 1, &[(0, 299)], snapshot(300));
+    assert_eq!(pieces(&state, 10)[1].1, 102);
+    let places: Vec<Place> = (103..=300).map(|id| (0, id)).collect();
+    claim(&mut state, places.len(), &places);
+    assert_eq!(pieces(&state, 10)[1].1, 300);
+}
+
+#[test]
+fn what_is_noted_during_a_turn_outlives_it() {
+    let hour = Duration::from_secs(3600);
+    let mut state = State::default();
+    assert!(state.turned(Some(hour)));
+    state.due_in(hour / 2);
+    state.turning();
+    assert!(!state.turned(Some(hour)), "later than what was known");
+    assert!(state.next_due().unwrap() > hour / 2, "of before the turn");
+    state.turning();
+    state.due_in(hour / 4);
+    assert!(!state.turned(None));
+    assert!(state.next_due().unwrap() <= hour / 4);
+    state.turning();
+    assert!(state.turned(Some(Duration::ZERO)), "who waits has to know");
+    state.turning();
+    assert!(!state.turned(None));
+    assert!(state.next_due().is_none());
+}
+
+#[test]
 fn an_idle_frontier_follows_what_is_settled() {
     let mut state = State::default();
     claim(&mut state, 1, &[(0, 5)]);
@@ -154,9 +206,9 @@ fn what_was_there_before_is_read_in_windows_and_the_less_urgent_waits() {
 #[test]
 fn a_claim_does_not_pass_what_only_another_one_saw() {
     let mut state = State::default();
-    let seen = |oldest_running, next, last_id| Snapshot {
+    let seen = |oldest_running, own, last_id| Snapshot {
         oldest_running,
-        next,
+        own: Some(own),
         last_id,
     };
     let claimed = |state: &mut State, plan, limit, places: &[Place], seen| {

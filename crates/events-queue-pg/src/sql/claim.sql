@@ -28,8 +28,9 @@ WITH claimed AS (
     RETURNING e.id, e.event_id, e.priority, e.attempts, e.lease_token, e.keyed, e.available_at, e.created_at,
               e.expires_at, e.lease_expires_at, e.metadata, e.payload
 )
-SELECT pg_snapshot_xmin(now.snapshot)::text::bigint, pg_snapshot_xmax(now.snapshot)::text::bigint, now.last_id, claimed.*
+SELECT pg_snapshot_xmin(now.snapshot)::text::bigint, now.own, now.last_id, claimed.*
   FROM (SELECT pg_current_snapshot() AS snapshot,
+               CASE WHEN $9 THEN pg_current_xact_id()::text::bigint END AS own,
                (SELECT last_value FROM sqlspec_event_queue_id_seq) AS last_id,
                CASE WHEN $8 THEN set_config('synchronous_commit', 'off', true) END AS relaxed) AS now
   LEFT JOIN claimed ON true

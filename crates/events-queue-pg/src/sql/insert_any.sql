@@ -48,6 +48,7 @@ WITH event AS (
     SELECT queue_id, priority, statement_timestamp() + expires_in * interval '1 microsecond', keyed, event_id, metadata, payload
       FROM wanted
      WHERE delay = 0
+       AND pg_current_xact_id() IS NOT NULL -- taken before the ids, see horizon.rs
      ORDER BY nr
     RETURNING queue_id, priority, id
 ), relaxed AS (

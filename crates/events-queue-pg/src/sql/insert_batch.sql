@@ -7,6 +7,7 @@ WITH stored AS (
       FROM unnest($2::uuid[], $3::integer[], $4::bigint[], $5::json[], $6::json[])
            AS event (event_id, priority, expires_in, metadata, payload)
       LEFT JOIN sqlspec_event_queue_queue AS queue ON queue.channel = $1::text
+     WHERE pg_current_xact_id() IS NOT NULL -- taken before the ids, see horizon.rs
     RETURNING queue_id, priority, id
 )
 SELECT stored.queue_id, stored.priority, min(stored.id),
