@@ -1,8 +1,8 @@
 //! Publishing: one row for each registered group, idempotent for ids that the caller chose.
 
-use events_core::{Op, Result};
+use events_core::{ChannelName, Error, Op, Result};
 use events_queue::NewRow;
-use rusqlite::params;
+use rusqlite::{Statement, params};
 
 use crate::bell::Ring;
 use crate::database::{Database, Session};
@@ -26,40 +26,53 @@ pub(crate) fn insert_into(
     rings: &mut Vec<Ring>,
 ) -> Result<usize> {
     let now = session.clock.micros();
+    let mut insert = session.statement(&session.sql.insert)?;
     let mut stored = 0;
     for run in rows.chunk_by(|a, b| a.parts.channel == b.parts.channel) {
-        let before = stored;
+        let channel = &run[0].parts.channel;
+        let mut queues = Vec::new();
+        let mut events = 0;
         for row in run {
-            stored += usize::from(insert_one(session, row, now)?);
+            if row.keyed && !take_key(session, row, now)? {
+                continue;
+            }
+            if queues.is_empty() {
+                queues = queues_of(session, channel)?;
+            }
+            insert_one(&mut insert, row, &queues, now)?;
+            if row.keyed {
+                note_key(session, row, queues.len())?;
+            }
+            events += 1;
         }
-        rings.push(Ring::Channel(run[0].parts.channel.clone(), stored - before));
+        stored += events;
+        if events > 0 {
+            rings.push(Ring::Channel {
+                channel: channel.clone(),
+                queues,
+                events,
+            });
+        }
     }
     Ok(stored)
 }
 
-fn insert_one(db: Session<'_>, row: &NewRow, now: i64) -> Result<bool> {
-    if row.keyed && !take_key(db, row, now)? {
-        return Ok(false);
+/// The queues of a channel; it gets its default group if it has none.
+fn queues_of(session: Session<'_>, channel: &ChannelName) -> Result<Vec<i64>> {
+    let queues = {
+        let mut statement = session.statement(&session.sql.channel_queues)?;
+        let rows = statement.query_map([channel.as_str()], |row| row.get(0));
+        rows.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+            .map_err(failed)?
+    };
+    if queues.is_empty() {
+        return Ok(vec![register(session, channel, None)?.queue_id]);
     }
-    let mut groups = insert_rows(db, row, now)?;
-    if groups == 0 {
-        register(db, &row.parts.channel, None)?;
-        groups = insert_rows(db, row, now)?;
-    }
-    if row.keyed {
-        db.statement(&db.sql.key_pending)?
-            .execute(params![
-                row.id.as_bytes(),
-                i64::try_from(groups).unwrap_or(i64::MAX)
-            ])
-            .map_err(|e| sqlite(Op::Publish, e))?;
-    }
-    Ok(true)
+    Ok(queues)
 }
 
 /// Whether the id is new, or was forgotten.
 fn take_key(db: Session<'_>, row: &NewRow, now: i64) -> Result<bool> {
-    let failed = |e| sqlite(Op::Publish, e);
     db.statement(&db.sql.key_forget)?
         .execute(params![row.id.as_bytes(), now])
         .map_err(failed)?;
@@ -70,27 +83,44 @@ fn take_key(db: Session<'_>, row: &NewRow, now: i64) -> Result<bool> {
     Ok(new == 1)
 }
 
-/// How many groups got the event.
-fn insert_rows(db: Session<'_>, row: &NewRow, now: i64) -> Result<usize> {
+/// Stores an event in each of the queues.
+fn insert_one(insert: &mut Statement<'_>, row: &NewRow, queues: &[i64], now: i64) -> Result<()> {
     let parts = &row.parts;
-    db.statement(&db.sql.insert)?
-        .execute(params![
-            parts.channel.as_str(),
-            row.id.as_bytes(),
-            if parts.delay.is_zero() {
-                status::READY
-            } else {
-                status::DELAYED
-            },
-            parts.priority,
-            now.saturating_add(micros(parts.delay)),
-            parts
-                .expires_in
-                .map(|time| now.saturating_add(micros(time))),
-            now,
-            row.keyed,
-            parts.metadata.as_ref().map(|metadata| metadata.text()),
-            parts.payload.text(),
-        ])
-        .map_err(|e| sqlite(Op::Publish, e))
+    let status = if parts.delay.is_zero() {
+        status::READY
+    } else {
+        status::DELAYED
+    };
+    for queue_id in queues {
+        insert
+            .execute(params![
+                queue_id,
+                row.id.as_bytes(),
+                status,
+                parts.priority,
+                now.saturating_add(micros(parts.delay)),
+                parts
+                    .expires_in
+                    .map(|time| now.saturating_add(micros(time))),
+                now,
+                row.keyed,
+                parts.metadata.as_ref().map(|metadata| metadata.text()),
+                parts.payload.text(),
+            ])
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The id is settled when so many groups have settled it.
+fn note_key(db: Session<'_>, row: &NewRow, groups: usize) -> Result<()> {
+    let groups = i64::try_from(groups).unwrap_or(i64::MAX);
+    db.statement(&db.sql.key_pending)?
+        .execute(params![row.id.as_bytes(), groups])
+        .map_err(failed)?;
+    Ok(())
+}
+
+fn failed(error: rusqlite::Error) -> Error {
+    sqlite(Op::Publish, error)
 }

@@ -115,7 +115,8 @@ fn check_plans(connection: &Connection, sql: &Statements) {
             &sql.key_settled,
             &["PRIMARY KEY (event_id=?)"],
         ),
-        ("insert", &sql.insert, &["(channel=?)"]),
+        ("insert", &sql.insert, &[]),
+        ("channel_queues", &sql.channel_queues, &["(channel=?)"]),
         (
             "find_queue",
             &sql.find_queue,

@@ -37,8 +37,8 @@ macro_rules! statements {
 }
 
 statements! {
-    ack_delete, ack_keep, bury, bury_delete, claim, claim_alone, dead_delete, dead_ids, dead_last,
+    ack_delete, ack_keep, bury, bury_delete, channel_queues, claim, claim_alone, dead_delete, dead_ids, dead_last,
     dead_letters, dead_of_event, exhausted, expired, expired_anywhere, extend, find_queue, foreign, insert, inspect, key_forget, key_insert,
     key_pending, key_settled, oldest, outlook, ping, promote, purge_acked, purge_expired, purge_keys,
-    queues, reclaim, register, release, requeue, retry, stats, waiting,
+    queues, reclaim, register, release, requeue, retry, stats, take_lock, waiting,
 }

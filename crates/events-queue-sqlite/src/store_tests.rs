@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::{SqliteConfig, SqliteStore, open};
+use crate::{SqliteConfig, SqliteStore, TransactionalPublish as _, open};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const LEASE: Duration = Duration::from_secs(30);
@@ -339,4 +339,29 @@ fn statistics_are_read_while_another_program_holds_the_write_lock() {
     opened.queue.shutdown().wait().unwrap();
     let late = opened.queue.stats(None).wait().unwrap_err();
     assert_eq!(late.kind(), events_core::ErrorKind::Closed);
+}
+
+/// A transaction that has not read yet waits for the write lock; one that had looked before could
+/// not write any more after the other's commit.
+#[test]
+fn a_deferred_transaction_of_the_callers_waits_for_another_writer() {
+    let opened = opened(|_| {});
+    opened.queue.store().insert(vec![row(1)]).wait().unwrap();
+    let mut own = Connection::open(opened.other.path().unwrap()).unwrap();
+    own.busy_timeout(PATIENCE).unwrap();
+    opened
+        .other
+        .execute_batch("BEGIN IMMEDIATE; DELETE FROM sqlspec_event_queue")
+        .unwrap();
+    std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| {
+            let tx = own.transaction().unwrap();
+            let published = opened.queue.publish_in(&tx, NewEvent::new("orders", 2));
+            published.map(|_| tx.commit().unwrap())
+        });
+        // Time to look, if it does so before it has the lock.
+        std::thread::sleep(Duration::from_millis(200));
+        opened.other.execute_batch("COMMIT").unwrap();
+        publishing.join().unwrap().unwrap();
+    });
 }

@@ -102,7 +102,12 @@ impl TransactionalPublish for QueueBackend<SqliteStore> {
             let store = self.store();
             check(tx, store.ringer().database())?;
             let mut rings = Vec::new();
-            let stored = whole(tx, || insert_into(store.session(tx), &rows, &mut rings))?;
+            let session = store.session(tx);
+            let stored = whole(tx, || {
+                let mut lock = session.statement(&session.sql.take_lock)?;
+                lock.execute([]).map_err(|e| sqlite(Op::Publish, e))?;
+                insert_into(session, &rows, &mut rings)
+            })?;
             let ids = rows.iter().map(|row| row.id).collect();
             let count = Box::new(self.counted(&rows, stored));
             let ringer = store.ringer().clone();

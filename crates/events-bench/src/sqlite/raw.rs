@@ -97,7 +97,7 @@ impl<'c> Raw<'c> {
         let now = now_micros();
         let none = None::<i64>;
         self.insert.execute(params![
-            CHANNEL,
+            self.queue_id,
             self.next_id.to_be_bytes(),
             READY,
             0,

@@ -11,10 +11,24 @@ use super::shared::Seat;
 /// Who is to be woken once a transaction is committed.
 #[derive(Debug, Clone)]
 pub(crate) enum Ring {
-    /// As many consumers of each group of a channel as there are new events.
-    Channel(ChannelName, usize),
+    /// As many consumers of each queue of a channel as there are new events.
+    Channel {
+        channel: ChannelName,
+        queues: Vec<i64>,
+        events: usize,
+    },
     /// As many consumers of one queue.
     Queue(i64, usize),
+}
+
+impl Ring {
+    /// The queues that it is about, and how many events each of them has got.
+    pub(crate) fn queues(&self) -> (&[i64], usize) {
+        match self {
+            Self::Channel { queues, events, .. } => (queues, *events),
+            Self::Queue(queue_id, events) => (std::slice::from_ref(queue_id), *events),
+        }
+    }
 }
 
 /// Rings for the consumers of one channel object, of others in this process, and of others on
@@ -55,10 +69,15 @@ impl Ringer {
 
     /// Wakes whom a committed transaction concerns.
     pub(crate) fn ring(&self, rings: &[Ring]) {
+        self.ring_unless(rings, |_| false);
+    }
+
+    /// The same, except for consumers of this channel object whose queue was `served`.
+    pub(crate) fn ring_unless(&self, rings: &[Ring], served: impl Fn(i64) -> bool) {
         if rings.is_empty() {
             return;
         }
-        ring_all(&self.wakes, rings);
+        ring_all(&self.wakes, rings, served);
         if let Some(seat) = &self.seat {
             seat.ring(rings);
         }
@@ -72,11 +91,11 @@ impl Ringer {
     }
 }
 
-pub(super) fn ring_all(wakes: &Wakes, rings: &[Ring]) {
+pub(super) fn ring_all(wakes: &Wakes, rings: &[Ring], served: impl Fn(i64) -> bool) {
     for ring in rings {
-        match ring {
-            Ring::Channel(channel, events) => wakes.ring_channel(channel, *events),
-            Ring::Queue(queue_id, events) => wakes.ring_queue(*queue_id, *events),
+        let (queues, events) = ring.queues();
+        for queue_id in queues.iter().filter(|queue_id| !served(**queue_id)) {
+            wakes.ring_queue(*queue_id, events);
         }
     }
 }

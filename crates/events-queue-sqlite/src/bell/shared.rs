@@ -142,7 +142,7 @@ impl Seat {
             .cloned()
             .collect();
         for other in others {
-            ring_all(&other.wakes, rings);
+            ring_all(&other.wakes, rings, |_| false);
         }
         self.shared.ring_others(&self.local.slots, rings);
     }
@@ -307,7 +307,7 @@ impl Shared {
         let mut rung = Vec::with_capacity(rings.len());
         for ring in rings {
             let slot = match ring {
-                Ring::Channel(channel, _) => slots.channel(channel),
+                Ring::Channel { channel, .. } => slots.channel(channel),
                 Ring::Queue(queue_id, _) => slots.queue(*queue_id),
             };
             if !rung.contains(&slot) {
