@@ -18,10 +18,14 @@ use crate::identity::Identity;
 use crate::job::{Job, Kind};
 use crate::log::{Checkpoint, LogGauge};
 use crate::sql::Statements;
+use crate::standing::Called;
 use crate::writer::Shared;
 
 /// More than there are statements, so that none is compiled twice.
 const STATEMENTS: usize = 64;
+
+const FULL: &str = "PRAGMA synchronous = FULL";
+const NORMAL: &str = "PRAGMA synchronous = NORMAL";
 
 /// How long others may use the log that has to begin anew, before it is tried again.
 const WAIT_FOR_LOG: Duration = Duration::from_secs(1);
@@ -169,7 +173,7 @@ impl Database {
             writes = self.look_first(writes, writer);
         }
         if !writes.is_empty() {
-            self.commit_all(writes, writer);
+            self.commit_all(writes, true, writer);
         }
     }
 
@@ -190,9 +194,11 @@ impl Database {
         wanted
     }
 
-    /// One transaction for all jobs. If one fails it is undone as a whole, and the others, which
-    /// did nothing wrong, are run again in one of their own each.
-    fn commit_all(&mut self, mut jobs: Vec<Box<dyn Job>>, writer: &Arc<Shared>) {
+    /// One transaction for all jobs and, if they may be `served`, for the claims that wait for what
+    /// they store. If a job fails it is undone as a whole, and the others, which did nothing wrong,
+    /// are run again in one of their own each. A waiting claim is not answered then: it goes on
+    /// waiting, or learns what is wrong when it asks by itself.
+    fn commit_all(&mut self, mut jobs: Vec<Box<dyn Job>>, serve: bool, writer: &Arc<Shared>) {
         self.rings.clear();
         if let Err(error) = self.begin(&jobs) {
             self.note_doubt(Some(&error));
@@ -207,20 +213,14 @@ impl Database {
             failpoint!("after_job");
         }
         let Some((at, error)) = failed else {
-            failpoint!("before_commit");
-            let started = Instant::now();
-            let committed = self.run("COMMIT");
-            self.times.took("commit", started.elapsed());
-            return match committed {
-                Ok(()) => {
-                    failpoint!("after_commit");
-                    self.wake();
-                    failpoint!("after_wake");
-                    jobs.into_iter().for_each(|job| job.finish(Ok(()), writer));
-                }
-                Err(error) => {
+            let called = if serve { self.call(writer) } else { Vec::new() };
+            return match self.carry_out(called) {
+                Ok(served) => self.commit(jobs, served, writer),
+                Err((error, called)) => {
                     self.roll_back(&error);
-                    fail(jobs, &self.explain(error), writer);
+                    writer.standing.lock().put_back(called);
+                    jobs.into_iter()
+                        .for_each(|job| self.commit_all(vec![job], false, writer));
                 }
             };
         };
@@ -233,12 +233,65 @@ impl Database {
             return fail(jobs, &error, writer);
         }
         jobs.into_iter()
-            .for_each(|job| self.commit_all(vec![job], writer));
+            .for_each(|job| self.commit_all(vec![job], serve, writer));
     }
 
-    /// Wakes whoever the commit is for. A waker that panics must not take the answers with it.
-    fn wake(&self) {
-        let ring = AssertUnwindSafe(|| self.ringer.ring(&self.rings));
+    fn commit(&mut self, jobs: Vec<Box<dyn Job>>, served: Vec<Called>, writer: &Arc<Shared>) {
+        failpoint!("before_commit");
+        let started = Instant::now();
+        let committed = self.run("COMMIT");
+        self.times.took("commit", started.elapsed());
+        match committed {
+            Ok(()) => {
+                failpoint!("after_commit");
+                let queues: Vec<i64> = served.iter().map(|served| served.queue_id).collect();
+                for Called { claim, .. } in served {
+                    claim.finish(Ok(()), writer);
+                }
+                self.wake(&queues);
+                failpoint!("after_wake");
+                jobs.into_iter().for_each(|job| job.finish(Ok(()), writer));
+            }
+            Err(error) => {
+                self.roll_back(&error);
+                writer.standing.lock().put_back(served);
+                fail(jobs, &self.explain(error), writer);
+            }
+        }
+    }
+
+    /// Claims of consumers that wait for what this transaction stores, one for each event at most.
+    fn call(&self, writer: &Arc<Shared>) -> Vec<Called> {
+        let mut called = Vec::new();
+        let strict = self.config.ack_durability == AckDurability::Strict;
+        // What a strict claim says must be flushed, and this transaction may not be.
+        if !self.rings.is_empty() && (!strict || self.synchronous == Some(FULL)) {
+            let mut standing = writer.standing.lock();
+            for ring in &self.rings {
+                let (queues, events) = ring.queues();
+                for queue_id in queues {
+                    standing.call(*queue_id, events, &mut called);
+                }
+            }
+        }
+        called
+    }
+
+    fn carry_out(&mut self, mut called: Vec<Called>) -> Result<Vec<Called>, (Error, Vec<Called>)> {
+        for one in &mut called {
+            if let Err(error) = one.claim.run(self) {
+                return Err((error, called));
+            }
+        }
+        Ok(called)
+    }
+
+    /// Wakes whoever the commit is for, except in queues whose consumers were `served`: they wake
+    /// the next one if there is more than they could take. A waker that panics must not take the
+    /// answers with it.
+    fn wake(&self, served: &[i64]) {
+        let is_served = |queue_id| served.contains(&queue_id);
+        let ring = AssertUnwindSafe(|| self.ringer.ring_unless(&self.rings, is_served));
         if catch_unwind(ring).is_err() {
             tracing::error!("the waker of a consumer panicked; the event is stored");
         }
@@ -252,11 +305,7 @@ impl Database {
             }
             Kind::Read | Kind::CleanUp | Kind::Close => false,
         });
-        let synchronous = if lasting {
-            "PRAGMA synchronous = FULL"
-        } else {
-            "PRAGMA synchronous = NORMAL"
-        };
+        let synchronous = if lasting { FULL } else { NORMAL };
         // It cannot be changed inside a transaction.
         if self.synchronous != Some(synchronous) {
             self.connection.execute_batch(synchronous).map_err(failed)?;

@@ -101,6 +101,8 @@ impl Shared {
         mut closes: Vec<Box<dyn Job>>,
     ) {
         if let Some(mut open) = database.take() {
+            let standing = self.standing.lock().drain();
+            standing.into_iter().for_each(|claim| refuse(claim, self));
             self.claims
                 .lock()
                 .drain(..)

@@ -42,6 +42,7 @@ mod register;
 mod row;
 mod settle;
 mod sql;
+mod standing;
 mod status;
 mod steps;
 mod store;

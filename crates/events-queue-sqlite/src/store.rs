@@ -1,6 +1,7 @@
 //! The queue store: each operation becomes a job of the writer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use events_core::{
     Capabilities, ChannelName, DeadLetter, EventId, FanOut, GroupName, MAX_NAME_BYTES, Op, Pending,
@@ -52,6 +53,11 @@ impl SqliteStore {
             clock: config.clock.clone(),
             aside: identity.map(|identity| Aside::new(config, identity)),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     pub(crate) fn ringer(&self) -> &Ringer {
@@ -141,6 +147,17 @@ impl QueueStore for SqliteStore {
         let run = move |db: &mut _| claim::claim(db, &claim, &mut seen);
         self.writer
             .submit(Terms::new(Kind::Claim, Op::Claim).salvage(release), run)
+    }
+
+    fn claim_later(&self, claim: Claim) -> Option<Pending<Claimed>> {
+        let queue_id = claim.queue_id;
+        let run = move |db: &mut _| {
+            let begun = Some(Instant::now());
+            let claimed = claim::claim(db, &claim, &mut None)?;
+            Ok(Claimed { begun, ..claimed })
+        };
+        let terms = Terms::new(Kind::Claim, Op::Claim).salvage(release);
+        Some(self.writer.shared().stand(queue_id, terms, run))
     }
 
     fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {

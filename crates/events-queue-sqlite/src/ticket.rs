@@ -109,12 +109,14 @@ impl<T: Send> Sweep for Slot<T> {
     }
 }
 
-/// A job in the writer's queue, as its caller holds it.
+/// A job of the writer, as its caller holds it.
 #[derive(Debug)]
 pub(crate) struct Ticket<T> {
     slot: Arc<Slot<T>>,
     writer: Arc<Shared>,
     started: bool,
+    /// The queue at which the job stands, if it is a claim for later.
+    stands_at: Option<i64>,
 }
 
 impl<T> Ticket<T> {
@@ -123,7 +125,16 @@ impl<T> Ticket<T> {
             slot,
             writer,
             started: false,
+            stands_at: None,
         }
+    }
+
+    /// For a claim that stands at a queue; nobody is called to carry it out.
+    pub(crate) fn standing(slot: Arc<Slot<T>>, writer: Arc<Shared>, queue_id: i64) -> Self {
+        let mut ticket = Self::new(slot, writer);
+        ticket.mark_started();
+        ticket.stands_at = Some(queue_id);
+        ticket
     }
 
     fn mark_started(&mut self) -> bool {
@@ -193,7 +204,10 @@ impl<T> Drop for Ticket<T> {
             State::Queued | State::Started(_) => {
                 *state = State::Cancelled;
                 drop(state);
-                self.writer.queue.lock().jobs.note_cancelled();
+                match self.stands_at {
+                    Some(queue_id) => self.writer.standing.lock().sweep(queue_id),
+                    None => self.writer.queue.lock().jobs.note_cancelled(),
+                }
             }
             State::Done(_) => {
                 if let State::Done(answer) = std::mem::replace(&mut *state, State::Taken) {

@@ -16,6 +16,7 @@ use crate::database::Database;
 use crate::error::BACKEND;
 use crate::job::{Kind, Terms, Work};
 use crate::queue::JobQueue;
+use crate::standing::Standing;
 use crate::ticket::{Slot, Sweep, Ticket};
 use crate::upkeep::Upkeep;
 
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) called: Condvar,
     /// Claims whose answer may not have been taken yet.
     pub(crate) claims: Mutex<Vec<Weak<dyn Sweep>>>,
+    pub(crate) standing: Mutex<Standing>,
     /// Held by whoever leads; `None` after close.
     pub(crate) database: Mutex<Option<Database>>,
     /// Whoever leads lets the database go after the present batch.
@@ -58,6 +60,7 @@ impl Writer {
             queue: Mutex::default(),
             called: Condvar::new(),
             claims: Mutex::default(),
+            standing: Mutex::default(),
             database: Mutex::new(Some(database)),
             pause_wanted: AtomicBool::new(false),
             upkeep: Mutex::default(),
@@ -133,16 +136,45 @@ impl Shared {
             return Pending::ready(Err(closed(terms.op)));
         }
         if terms.salvage.is_some() {
-            let mut claims = self.claims.lock();
-            claims.retain(|claim| claim.strong_count() > 0);
-            let claim: Weak<dyn Sweep> = Arc::downgrade(&(Arc::clone(&slot) as Arc<dyn Sweep>));
-            claims.push(claim);
+            self.note_claim(&slot);
         }
         if queue.jobs.push(job) {
             slot.admit();
         }
         drop(queue);
         Pending::started(Ticket::new(slot, Arc::clone(self)))
+    }
+
+    /// Has a claim stand at a queue until a transaction stores something for it.
+    pub(crate) fn stand<T, F>(
+        self: &Arc<Self>,
+        queue_id: i64,
+        terms: Terms<T>,
+        run: F,
+    ) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Database) -> Result<T> + Send + 'static,
+    {
+        let slot = Slot::new(terms.salvage);
+        let job = Box::new(Work::new(&terms, run, Arc::clone(&slot)));
+        // Held while the claim takes its place, so that a close cannot miss it.
+        let queue = self.queue.lock();
+        if queue.closed {
+            return Pending::ready(Err(closed(terms.op)));
+        }
+        self.note_claim(&slot);
+        let ticket = Ticket::standing(slot, Arc::clone(self), queue_id);
+        self.standing.lock().push(queue_id, job);
+        drop(queue);
+        Pending::started(ticket)
+    }
+
+    fn note_claim<T: Send + 'static>(&self, slot: &Arc<Slot<T>>) {
+        let mut claims = self.claims.lock();
+        claims.retain(|claim| claim.strong_count() > 0);
+        let claim: Weak<dyn Sweep> = Arc::downgrade(&(Arc::clone(slot) as Arc<dyn Sweep>));
+        claims.push(claim);
     }
 }
 

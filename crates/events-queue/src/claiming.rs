@@ -53,7 +53,7 @@ pub(crate) struct Shelf<'a> {
 }
 
 impl Shelf<'_> {
-    fn put(&self, asked: &Asked, mut claimed: Claimed) -> Brought {
+    pub(crate) fn put(&self, asked: &Asked, mut claimed: Claimed) -> Brought {
         let rows = std::mem::take(&mut claimed.rows);
         let answered = Instant::now();
         let alone = rows.first().filter(|_| claimed.alone).map(|row| row.token);

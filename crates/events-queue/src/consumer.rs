@@ -2,11 +2,11 @@
 //!
 //! `consumer_stream` drives it, as a stream and on a blocking thread.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use event_listener::EventListener;
 use events_core::telemetry::Count;
 use events_core::{
     Closer, Error, EventId, EventMessage, HoldToken, Pending, Receipt, Result, Subscribe, spans,
@@ -16,7 +16,7 @@ use crate::claiming::{Asked, Brought};
 use crate::engine::{ConsumerEntry, Engine, Queue};
 use crate::prefetch::{Buffer, Held, PrefetchSize};
 use crate::wakes::Mark;
-use crate::{Claim, DeadReason, Outcome, QueueStore, Row, StoreSettlement, StoreVerdict};
+use crate::{Claim, Claimed, DeadReason, Outcome, QueueStore, Row, StoreSettlement, StoreVerdict};
 
 /// The first pause after a failed claim; it doubles up to the poll interval, at least a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -33,8 +33,43 @@ pub(crate) struct Consumer<S: QueueStore> {
     poll_interval: Duration,
     size: PrefetchSize,
     alone: Option<HoldToken>,
-    idle: Option<(Mark, Duration)>,
+    idle: Option<Wait>,
+    listening: bool,
     failures: u32,
+}
+
+/// A sleep until the listener is told or the time is over.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) mark: Mark,
+    pub(crate) at_most: Duration,
+    /// For an event: a claim may be left with the store meanwhile.
+    for_event: bool,
+}
+
+impl Wait {
+    /// A wait in which nothing may be claimed.
+    fn pause(mark: Mark, at_most: Duration) -> Self {
+        Self {
+            mark,
+            at_most,
+            for_event: false,
+        }
+    }
+}
+
+/// A claim that was left with the store for the time of a wait.
+#[derive(Debug)]
+pub(crate) struct Later {
+    limit: usize,
+    left: Instant,
+    claim: Pending<Claimed>,
+}
+
+impl Later {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Claimed>> {
+        Pin::new(&mut self.claim).poll(cx)
+    }
 }
 
 /// What a consumer wants to do next.
@@ -47,8 +82,8 @@ pub(crate) enum Step {
     Claim,
     /// Renew this one before it is handed over: less than half its lease is left.
     Renew(HoldToken, EventId),
-    /// Sleep until the listener is told or the time is over.
-    Wait(EventListener, Duration),
+    /// Sleep.
+    Wait(Wait),
 }
 
 impl<S: QueueStore> Consumer<S> {
@@ -71,6 +106,7 @@ impl<S: QueueStore> Consumer<S> {
             closer,
             alone: None,
             idle: None,
+            listening: request.listening,
             failures: 0,
         }
     }
@@ -90,7 +126,7 @@ impl<S: QueueStore> Consumer<S> {
                 drop(buffer);
                 // After a failed renewal there is a pause first.
                 let pause = self.idle.take();
-                return pause.map_or(step, |(mark, at_most)| Step::Wait(mark, at_most));
+                return pause.map_or(step, Step::Wait);
             }
             let held = buffer.pop_front();
             drop(buffer);
@@ -100,12 +136,12 @@ impl<S: QueueStore> Consumer<S> {
         }
         if let Some(token) = self.alone {
             if let Some((listener, left)) = self.engine.alone.wait_for(&token) {
-                return Step::Wait(listener, left);
+                return Step::Wait(Wait::pause(listener, left));
             }
             self.alone = None;
         }
         match self.idle.take() {
-            Some((mark, at_most)) => Step::Wait(mark, at_most),
+            Some(wait) => Step::Wait(wait),
             None => Step::Claim,
         }
     }
@@ -119,13 +155,7 @@ impl<S: QueueStore> Consumer<S> {
             at: Instant::now(),
             limit,
         };
-        let claim = Claim {
-            queue_id: self.queue.id,
-            limit,
-            suspects: true,
-            lease: self.engine.config.lease,
-            max_attempts: self.engine.config.max_attempts,
-        };
+        let claim = self.request(limit);
         let (engine, queue) = (&self.engine, &self.queue);
         let span = spans::claim(
             engine.store.name(),
@@ -137,6 +167,50 @@ impl<S: QueueStore> Consumer<S> {
             spans::claimed(span, claimed.rows.len());
         });
         self.buffer.claiming.begin(asked, claimed);
+    }
+
+    /// Leaves a claim for the time of a wait. `attended` says that its answer is sure to be taken
+    /// at once; a stream that nobody may be polling takes nothing.
+    pub(crate) fn claim_later(&self, wait: &Wait, attended: bool) -> Option<Later> {
+        if !wait.for_event || !(attended || self.listening) {
+            return None;
+        }
+        let limit = self.size.get();
+        let claim = self.engine.store.claim_later(self.request(limit))?;
+        Some(Later {
+            limit,
+            left: Instant::now(),
+            claim,
+        })
+    }
+
+    /// Takes in the answer of a claim that was left for a wait.
+    pub(crate) fn served(
+        &mut self,
+        mark: Mark,
+        later: &Later,
+        answer: Result<Claimed>,
+    ) -> Result<()> {
+        self.woken(true);
+        let begun = answer.as_ref().ok().and_then(|claimed| claimed.begun);
+        let asked = Asked {
+            mark,
+            at: begun.unwrap_or(later.left),
+            limit: later.limit,
+        };
+        let shelf = self.engine.shelf(&self.buffer);
+        let brought = answer.map(|claimed| shelf.put(&asked, claimed));
+        self.answered(Some((asked, brought)))
+    }
+
+    fn request(&self, limit: usize) -> Claim {
+        Claim {
+            queue_id: self.queue.id,
+            limit,
+            suspects: true,
+            lease: self.engine.config.lease,
+            max_attempts: self.engine.config.max_attempts,
+        }
     }
 
     /// Polls the claim that is under way, if one is.
@@ -176,10 +250,11 @@ impl<S: QueueStore> Consumer<S> {
                 false => self.poll_interval,
             };
             // A millisecond more, so that what is due then is due by the database's clock.
-            self.idle = Some((
-                asked.mark,
-                interval.min(due.saturating_add(Duration::from_millis(1))),
-            ));
+            self.idle = Some(Wait {
+                mark: asked.mark,
+                at_most: interval.min(due.saturating_add(Duration::from_millis(1))),
+                for_event: true,
+            });
             return Ok(());
         }
         self.alone = alone;
@@ -201,7 +276,7 @@ impl<S: QueueStore> Consumer<S> {
             .saturating_mul(1 << self.failures.min(10))
             .min(most);
         self.failures = self.failures.saturating_add(1);
-        self.idle = Some((self.queue.bell.listen(), pause));
+        self.idle = Some(Wait::pause(self.queue.bell.listen(), pause));
         error
     }
 
@@ -276,8 +351,8 @@ impl<S: QueueStore> Consumer<S> {
     }
 
     /// A wait was left early and goes on at the next call.
-    pub(crate) fn resume_wait(&mut self, listener: EventListener, left: Duration) {
-        self.idle = Some((listener, left));
+    pub(crate) fn resume_wait(&mut self, wait: Wait) {
+        self.idle = Some(wait);
     }
 
     /// Notes why a wait ended.

@@ -11,18 +11,27 @@ use events_core::{
 use futures_core::Stream;
 use tokio::time::{Instant as TokioInstant, Sleep};
 
-use crate::consumer::{Consumer, Step};
-use crate::{Outcome, QueueStore};
+use crate::consumer::{Consumer, Later, Step, Wait};
+use crate::wakes::Mark;
+use crate::{Claimed, Outcome, QueueStore};
 
 /// A consumer and what it is waiting for.
 #[derive(Debug)]
 pub(crate) struct ConsumerStream<S: QueueStore> {
     // Dropped before the consumer, which may be the last to hold the store.
     renewal: Option<(HoldToken, Instant, Pending<Vec<Outcome>>)>,
+    wait: Option<Waiting>,
     consumer: Consumer<S>,
-    wait: Option<(EventListener, Pin<Box<Sleep>>)>,
     closing: Option<EventListener>,
     ended: bool,
+}
+
+/// A wait of a stream, and the claim that was left for it.
+#[derive(Debug)]
+struct Waiting {
+    later: Option<Later>,
+    mark: Mark,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl<S: QueueStore> ConsumerStream<S> {
@@ -38,12 +47,18 @@ impl<S: QueueStore> ConsumerStream<S> {
 
     /// Polls what is under way. `Pending` only if nothing else can be done meanwhile.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if let Some((listener, sleep)) = &mut self.wait {
-            let rung = Pin::new(listener).poll(cx).is_ready();
-            if !rung && sleep.as_mut().poll(cx).is_pending() {
+        if let Some(mut wait) = self.wait.take() {
+            if let Some(later) = &mut wait.later
+                && let Poll::Ready(answer) = later.poll(cx)
+            {
+                return Poll::Ready(self.consumer.served(wait.mark, later, answer));
+            }
+            let rung = Pin::new(&mut wait.mark).poll(cx).is_ready();
+            if !rung && wait.sleep.as_mut().poll(cx).is_pending() {
+                self.wait = Some(wait);
                 return Poll::Pending;
             }
-            self.wait = None;
+            drop(wait);
             self.consumer.woken(rung);
         }
         if let Some((token, asked, renewal)) = &mut self.renewal {
@@ -68,9 +83,14 @@ impl<S: QueueStore> ConsumerStream<S> {
             match self.consumer.next_step() {
                 Step::Event(message) => return Poll::Ready(Some(Ok(message))),
                 Step::Ended => return self.end(),
-                Step::Wait(listener, at_most) => {
-                    let deadline = TokioInstant::now() + at_most.min(Duration::from_secs(3600));
-                    self.wait = Some((listener, Box::pin(tokio::time::sleep_until(deadline))));
+                Step::Wait(wait) => {
+                    let deadline =
+                        TokioInstant::now() + wait.at_most.min(Duration::from_secs(3600));
+                    self.wait = Some(Waiting {
+                        later: self.consumer.claim_later(&wait, false),
+                        mark: wait.mark,
+                        sleep: Box::pin(tokio::time::sleep_until(deadline)),
+                    });
                 }
                 Step::Renew(token, id) => {
                     let renewal = self.consumer.renewal(token, id);
@@ -138,13 +158,18 @@ impl<S: QueueStore> Subscription for ConsumerStream<S> {
                     self.ended = true;
                     return Next::Ended;
                 }
-                Step::Wait(listener, at_most) => {
+                Step::Wait(wait) => {
                     let now = Instant::now();
                     if until.is_some_and(|until| until <= now) {
-                        self.consumer.resume_wait(listener, at_most);
+                        self.consumer.resume_wait(wait);
                         return Next::TimedOut;
                     }
-                    self.block(listener, until, at_most);
+                    if let Err(error) = self.block(wait, until)
+                        && !self.ends_by(&error)
+                    {
+                        self.note_end(&error);
+                        return Next::Event(Err(error));
+                    }
                 }
                 Step::Renew(token, id) => {
                     let asked = Instant::now();
@@ -178,27 +203,46 @@ impl<S: QueueStore> ConsumerStream<S> {
         }
     }
 
-    /// Sleeps until the bell, the closer, the caller's deadline or the end of the wait.
-    fn block(&mut self, mut listener: EventListener, until: Option<Instant>, at_most: Duration) {
+    /// Sleeps until the bell, the closer, the caller's deadline or the end of the wait; takes in
+    /// what a claim that was left for it brought.
+    fn block(&mut self, mut wait: Wait, until: Option<Instant>) -> Result<()> {
         let start = Instant::now();
-        let end = start + at_most.min(Duration::from_secs(3600));
+        let end = start + wait.at_most.min(Duration::from_secs(3600));
         let deadline = until.map_or(end, |until| until.min(end));
         let closer = self.consumer.closer.clone();
         let mut closing = None;
-        let rung = block_on_until(
+        let mut later = self.consumer.claim_later(&wait, true);
+        let ended = block_on_until(
             std::future::poll_fn(|cx| {
                 if closer.poll_closed(&mut closing, cx).is_ready() {
-                    return Poll::Ready(false);
+                    return Poll::Ready(End::Closed);
                 }
-                Pin::new(&mut listener).poll(cx).map(|()| true)
+                if let Some(later) = &mut later
+                    && let Poll::Ready(answer) = later.poll(cx)
+                {
+                    return Poll::Ready(End::Served(answer));
+                }
+                Pin::new(&mut wait.mark).poll(cx).map(|()| End::Rung)
             }),
             Some(deadline),
         );
-        if rung.is_none() && deadline < end {
-            self.consumer
-                .resume_wait(listener, at_most.saturating_sub(start.elapsed()));
-        } else {
-            self.consumer.woken(rung == Some(true));
+        match (ended, later) {
+            (Some(End::Served(answer)), Some(later)) => {
+                return self.consumer.served(wait.mark, &later, answer);
+            }
+            (None, _) if deadline < end => {
+                wait.at_most = wait.at_most.saturating_sub(start.elapsed());
+                self.consumer.resume_wait(wait);
+            }
+            (ended, _) => self.consumer.woken(matches!(ended, Some(End::Rung))),
         }
+        Ok(())
     }
+}
+
+/// What ended the sleep of a thread before its time.
+enum End {
+    Closed,
+    Served(Result<Claimed>),
+    Rung,
 }

@@ -75,7 +75,7 @@ impl Place {
 
     fn wait(&mut self) -> Duration {
         match self.consumer.next_step() {
-            Step::Wait(_, at_most) => at_most,
+            Step::Wait(wait) => wait.at_most,
             _ => panic!("there is nothing to do but wait"),
         }
     }

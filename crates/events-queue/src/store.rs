@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use events_core::{
     Capabilities, ChannelName, DeadLetter, EventId, EventParts, GroupName, HoldToken, Pending,
@@ -36,6 +36,15 @@ pub trait QueueStore: fmt::Debug + Send + Sync + 'static {
 
     /// Takes up to `limit` events under a lease, in one transaction.
     fn claim(&self, claim: Claim) -> Pending<Claimed>;
+
+    /// Leaves a claim for later: the transaction that next makes something claimable in its queue
+    /// carries it out as well, so that a waiting consumer is woken with what it would ask for.
+    /// The answer may be empty; dropping it takes the claim back. A wake that the claim was
+    /// carried out for is not rung too. `None` where a store cannot do this.
+    fn claim_later(&self, claim: Claim) -> Option<Pending<Claimed>> {
+        let _ = claim;
+        None
+    }
 
     /// Records verdicts, each fenced by its token; answers each in order.
     fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>>;
@@ -110,6 +119,8 @@ pub struct Claimed {
     /// Whether the store is sure to ring when something appears, so that idle consumers need not
     /// look as often as the poll interval says.
     pub told: bool,
+    /// When it began, of a claim that was left for later.
+    pub begun: Option<Instant>,
     /// How many events became dead letters because of `max_attempts`.
     pub dead: usize,
     /// How many events had expired.

@@ -45,6 +45,7 @@ impl Tables {
             alone,
             next_due: self.next_due(claim.queue_id, now, trusted),
             told: false,
+            begun: None,
             dead,
             expired,
         }
