@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
@@ -11,11 +11,16 @@ use crate::job::Job;
 use crate::queue::Batch;
 use crate::writer::{Shared, closed};
 
+/// How long the writer's thread stays awake for the next caller: about as long as it takes to wake
+/// a thread, so that it costs no more than it can save.
+const AWAKE: Duration = Duration::from_micros(100);
+
 const LOOK_WHETHER_STOPPED: Duration = Duration::from_millis(20);
 
 impl Shared {
     /// Wakes the writer's thread if it sleeps; if it does not, it looks at the queue again anyway.
     pub(crate) fn call_thread(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
         let mut queue = self.queue.lock();
         if std::mem::replace(&mut queue.asleep, false) {
             drop(queue);
@@ -124,9 +129,22 @@ impl Shared {
         closes.into_iter().for_each(|close| refuse(close, self));
     }
 
+    /// Looks for a moment whether the next caller comes, which saves it from waking a thread. Only
+    /// after one that came as soon, so that a thread with little to do sleeps at once.
+    fn stay_awake(&self, since: Instant) {
+        while !self.wanted.load(Ordering::SeqCst) && since.elapsed() < AWAKE {
+            std::thread::yield_now();
+        }
+    }
+
     /// The writer's thread: leads for callers that do not block.
     pub(crate) fn run(self: Arc<Self>) {
+        let mut brisk = false;
         loop {
+            let since = Instant::now();
+            if brisk {
+                self.stay_awake(since);
+            }
             let mut queue = self.queue.lock();
             while queue.jobs.is_empty() && !queue.closed {
                 queue.asleep = true;
@@ -134,6 +152,8 @@ impl Shared {
                 queue.asleep = false;
             }
             drop(queue);
+            self.wanted.store(false, Ordering::SeqCst);
+            brisk = since.elapsed() < AWAKE;
             // A caller may lead the close: it is over when the database is free.
             let database = self.database.lock();
             self.serve(database, || false);

@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Mutex<Queue>,
     /// The thread sleeps here.
     pub(crate) called: Condvar,
+    /// The thread is wanted; it looks here for a moment before it sleeps.
+    pub(crate) wanted: AtomicBool,
     /// Claims whose answer may not have been taken yet.
     pub(crate) claims: Mutex<Vec<Weak<dyn Sweep>>>,
     pub(crate) standing: Mutex<Standing>,
@@ -59,6 +61,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             called: Condvar::new(),
+            wanted: AtomicBool::new(false),
             claims: Mutex::default(),
             standing: Mutex::default(),
             database: Mutex::new(Some(database)),
