@@ -26,7 +26,8 @@ pub(super) async fn run<S>(
             // An order to end comes before what the pumps have in hand.
             biased;
             end = ordered_end(number, &mut orders) => Some(end),
-            _ = async { tokio::join!(up, down) } => None,
+            // A reset of either side is handed on like an end in good order.
+            done = async { tokio::try_join!(up, down) } => done.err().map(|_| End::Rst),
         }
     };
     match ended {

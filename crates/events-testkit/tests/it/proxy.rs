@@ -75,6 +75,24 @@ async fn cut_ends_with_fin_and_reset_with_rst() {
         .unwrap();
 }
 
+/// A server that goes away resets what it has not accepted yet; nobody may wait for that for ever.
+#[tokio::test]
+async fn a_reset_of_the_server_is_handed_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let proxy = FaultProxy::start(Upstream::Tcp(address)).await.unwrap();
+    let mut stream = connect(&proxy).await;
+    stream.write_all(b"x").await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    assert_eq!(server.read_u8().await.unwrap(), b'x');
+    server.set_zero_linger().unwrap();
+    drop(server);
+    let mut bytes = [0; 8];
+    let read = tokio::time::timeout(LIMIT, stream.read(&mut bytes)).await;
+    let error = read.expect("it does not hang").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
 #[tokio::test]
 async fn half_open_is_silent_for_ever_and_new_ones_work() {
     let proxy = before_echo().await;
