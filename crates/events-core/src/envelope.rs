@@ -5,6 +5,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::payload::encode_metadata;
 use crate::{Error, EventId, Metadata, Op, Payload, Result};
@@ -12,6 +13,9 @@ use crate::{Error, EventId, Metadata, Op, Payload, Result};
 /// The largest notification that PostgreSQL carries, in bytes of the whole envelope.
 pub const MAX_NOTIFY_BYTES: usize = 7_999;
 
+/// What an envelope takes beside payload and metadata: ids and timestamps have a fixed width.
+const FRAME_BYTES: usize =
+    r#"{"event_id":"","payload":,"metadata":,"published_at":""}"#.len() + 32 + 32;
 /// The end of an envelope whose event is kept in a table.
 const SPILLED: &str = r#","spilled":true}"#;
 
@@ -60,12 +64,25 @@ impl NotifyEnvelope {
         metadata: Option<&Payload>,
         published_at: Timestamp,
     ) -> String {
-        format!(
-            r#"{{"event_id":"{event_id}","payload":{},"metadata":{},"published_at":"{}"}}"#,
+        // Written for each event, so piece by piece into one allocation.
+        let mut hex = [0; 32];
+        let id = Uuid::from(event_id).simple().encode_lower(&mut hex);
+        let metadata = metadata.map_or("null", Payload::text);
+        let mut text = String::with_capacity(FRAME_BYTES + payload.len() + metadata.len());
+        for piece in [
+            r#"{"event_id":""#,
+            id,
+            r#"","payload":"#,
             payload.text(),
-            metadata.map_or("null", Payload::text),
-            shown(published_at),
-        )
+            r#","metadata":"#,
+            metadata,
+            r#","published_at":""#,
+        ] {
+            text.push_str(piece);
+        }
+        push_moment(&mut text, published_at);
+        text.push_str(r#""}"#);
+        text
     }
 
     /// Writes what stands in the place of an envelope of so many bytes that is kept in a table.
@@ -78,7 +95,8 @@ impl NotifyEnvelope {
         bytes: usize,
         published_at: Timestamp,
     ) -> String {
-        let at = shown(published_at);
+        let mut at = String::new();
+        push_moment(&mut at, published_at);
         format!(
             r#"{{"event_id":"{event_id}","payload":{{"spilled":{{"table":"{table}","bytes":{bytes}}}}},"metadata":null,"published_at":"{at}"{SPILLED}"#,
         )
@@ -140,8 +158,27 @@ impl NotifyEnvelope {
 }
 
 /// A timestamp as SQLSpec writes it, of a fixed width.
-fn shown(moment: Timestamp) -> String {
-    moment.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
+fn push_moment(text: &mut String, moment: Timestamp) {
+    let at = TimeZone::UTC.to_datetime(moment);
+    let fields = [
+        (i32::from(at.year()), 1_000, '-'),
+        (i32::from(at.month()), 10, '-'),
+        (i32::from(at.day()), 10, 'T'),
+        (i32::from(at.hour()), 10, ':'),
+        (i32::from(at.minute()), 10, ':'),
+        (i32::from(at.second()), 10, '.'),
+        (at.subsec_nanosecond() / 1_000, 100_000, '+'),
+    ];
+    for (value, mut unit, end) in fields {
+        while unit > 0 {
+            text.push(char::from(
+                b"0123456789"[(value / unit % 10).unsigned_abs() as usize],
+            ));
+            unit /= 10;
+        }
+        text.push(end);
+    }
+    text.push_str("00:00");
 }
 
 /// A timestamp; one without an offset is meant in UTC.
@@ -172,9 +209,7 @@ pub fn measure_notify_payload(
 ) -> Result<usize> {
     let payload = Payload::encode(payload)?;
     let metadata = metadata.map(encode_metadata).transpose()?;
-    // Ids and timestamps have a fixed width, so an empty envelope measures the frame.
-    let frame = r#"{"event_id":"","payload":,"metadata":,"published_at":""}"#.len() + 32 + 32;
-    Ok(frame + payload.len() + metadata.map_or("null".len(), |m| m.len()))
+    Ok(FRAME_BYTES + payload.len() + metadata.map_or("null".len(), |m| m.len()))
 }
 
 /// Whether the envelope of this event fits into one notification.
@@ -260,12 +295,20 @@ mod tests {
     /// read; what is no time is now.
     #[test]
     fn timestamps_of_all_ages_are_read() {
-        for nanos in [0, 1_000, 500_000_000, 999_999_999] {
-            let at = Timestamp::new(1_790_000_000, nanos).unwrap();
+        for (second, nanos) in [
+            (1_790_000_000, 0),
+            (1_790_000_000, 1_000),
+            (951_782_399, 500_000_000), // the last second of a leap day
+            (253_402_207_199, 999_999_999), // of the year 9999
+            (0, 120),
+        ] {
+            let at = Timestamp::new(second, nanos).unwrap();
             let payload = Payload::encode(&1).unwrap();
             let text = NotifyEnvelope::encode(EventId::new(), &payload, None, at).unwrap();
             let written = text.rsplit('"').nth(1).unwrap();
             assert_eq!(written.len(), 32, "{written}");
+            let expected = at.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string();
+            assert_eq!(written, expected);
             assert!(written.ends_with("+00:00"), "{written}");
         }
         let read = |at: &str| {

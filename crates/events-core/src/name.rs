@@ -25,15 +25,16 @@ fn is_identifier(text: &str) -> bool {
 }
 
 fn check(what: &str, text: &str, limit: usize, kind: ErrorKind) -> Result<()> {
-    let shown: String = text.chars().take(80).collect();
+    let shown = || text.chars().take(80).collect::<String>();
     if !is_identifier(text) {
         return Err(
-            Error::new(kind, Op::Configure).because(format!("{what} name {shown:?}: {RULE}"))
+            Error::new(kind, Op::Configure).because(format!("{what} name {:?}: {RULE}", shown()))
         );
     }
     if text.len() > limit {
         return Err(Error::new(kind, Op::Configure).because(format!(
-            "{what} name {shown:?} is {} bytes long; at most {limit} are allowed, and longer names are never truncated",
+            "{what} name {:?} is {} bytes long; at most {limit} are allowed, and longer names are never truncated",
+            shown(),
             text.len()
         )));
     }

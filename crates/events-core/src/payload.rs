@@ -154,22 +154,23 @@ fn check_text(text: &str) -> Result<(), String> {
 /// The position after the string that starts at `at`.
 fn skip_string(bytes: &[u8], at: usize) -> Result<usize, String> {
     let mut at = at + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => return Ok(at + 1),
-            b'\\' => {
-                if bytes[at..].starts_with(b"\\u0000") {
-                    return Err(
-                        "the payload contains \\u0000, which PostgreSQL cannot store; remove it"
-                            .to_owned(),
-                    );
-                }
-                at += 2;
-            }
-            _ => at += 1,
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    while let Some(plain) = bytes
+        .get(at..)
+        .and_then(|rest| rest.iter().position(special))
+    {
+        at += plain;
+        if bytes[at] == b'"' {
+            return Ok(at + 1);
         }
+        if bytes[at..].starts_with(b"\\u0000") {
+            return Err(
+                "the payload contains \\u0000, which PostgreSQL cannot store; remove it".to_owned(),
+            );
+        }
+        at += 2;
     }
-    Ok(at)
+    Ok(bytes.len())
 }
 
 /// The position after the number that starts at `at`.

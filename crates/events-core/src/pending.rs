@@ -21,7 +21,8 @@ pub trait Operation<T>: Future<Output = Result<T>> + Send {
 
     /// Blocks this thread until the answer is there.
     ///
-    /// A backend whose driver blocks may do the work on this very thread.
+    /// A backend may do the work on this very thread: one whose driver blocks, and one whose
+    /// connections then are driven by a runtime of its own.
     fn wait(self: Pin<Box<Self>>) -> Result<T>;
 }
 
@@ -58,6 +59,9 @@ impl<T: Send + 'static> Pending<T> {
     ///
     /// # Errors
     /// Those of the operation.
+    ///
+    /// # Panics
+    /// It may on a thread that runs async tasks, which must not block.
     pub fn wait(self) -> Result<T> {
         match self.0 {
             Repr::Ready(answer) => answer.expect("an operation is waited for once"),
