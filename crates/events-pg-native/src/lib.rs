@@ -40,6 +40,7 @@ mod open;
 mod probe;
 mod publication;
 mod publisher;
+mod server_error;
 mod session;
 mod sessions;
 mod spill;
