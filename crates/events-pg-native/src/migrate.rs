@@ -3,9 +3,9 @@
 //! The table is the truth and the ledger a record of it; a table that is not ours is never changed
 //! or dropped.
 
-use events_core::{Error, ErrorKind, Op, Result, TableName, spans};
-use events_migrations::{Dialect, Direction, LEDGER, MigrationStatus, State, Step};
-use tokio_postgres::{Client, GenericClient, Transaction};
+use events_core::{Error, ErrorKind, Op, Result, TableName, Timestamp, spans};
+use events_migrations::{Applied, Dialect, Direction, LEDGER, MigrationStatus, State, Step};
+use tokio_postgres::{Client, GenericClient, Row, Transaction};
 use tracing::Instrument as _;
 
 use crate::error::{BACKEND, driver};
@@ -86,13 +86,38 @@ async fn remove(client: &mut Client, table: &TableName) -> Result<Vec<String>> {
 /// # Errors
 /// As [`up`].
 pub async fn status(client: &Client, table: &TableName) -> Result<Vec<MigrationStatus>> {
-    let mut status = events_migrations::status(DIALECT, &[]);
-    if exists(client, table).await? {
-        for migration in &mut status {
-            migration.state = State::Applied;
-        }
+    if !exists(client, table).await? {
+        return Ok(events_migrations::status(DIALECT, &[]));
+    }
+    let mut status = events_migrations::status(DIALECT, &recorded(client, table).await?);
+    for migration in &mut status {
+        migration.state = State::Applied;
     }
     Ok(status)
+}
+
+/// What the ledger says of the table; nothing when it was made by hand.
+async fn recorded(client: &Client, table: &TableName) -> Result<Vec<Applied>> {
+    if columns(client, &in_schema(table, LEDGER)).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ledger = in_schema(table, include_str!("sql/spill_ledger.sql"));
+    let rows = client.query(&ledger, &[&table.base()]).await;
+    let applied = |row: &Row| {
+        Ok(Applied {
+            id: row.try_get(0).map_err(failed)?,
+            checksum: row.try_get(1).map_err(failed)?,
+            applied_at: Timestamp::from_microsecond(row.try_get(2).map_err(failed)?).map_err(
+                |error| {
+                    Error::new(ErrorKind::Codec, Op::Migrate)
+                        .because(format!("table {LEDGER}, {table}: applied_at is no time"))
+                        .caused_by(error)
+                        .in_backend(BACKEND)
+                },
+            )?,
+        })
+    };
+    rows.map_err(failed)?.iter().map(applied).collect()
 }
 
 /// What [`up`] or [`down`] would run, as SQL; empty when they would do nothing. Only reads.

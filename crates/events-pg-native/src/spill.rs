@@ -150,6 +150,7 @@ impl Fetcher {
     }
 
     async fn serve(&self) {
+        let mut ending = Ending(Some(self));
         while let Some(requests) = self.take() {
             let ids: HashSet<EventId> = requests.iter().flat_map(|it| it.ids.clone()).collect();
             let found = self.found(&ids).await;
@@ -161,6 +162,8 @@ impl Fetcher {
                 let _ = answer.send(own.collect());
             }
         }
+        // Who asks from now on starts another task.
+        ending.0 = None;
     }
 
     fn take(&self) -> Option<Vec<Request>> {
@@ -191,6 +194,18 @@ impl Fetcher {
                     return Found::new();
                 }
             }
+        }
+    }
+}
+
+/// Should a task end before it has served everybody, those who wait find nothing, and the next one
+/// who asks starts another.
+struct Ending<'a>(Option<&'a Fetcher>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(fetcher) = self.0 {
+            *fetcher.requests.lock() = Requests::default();
         }
     }
 }

@@ -1,16 +1,23 @@
 //! Events that a notification cannot carry, kept in a table and fetched by who receives the mark.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool};
 use events_core::{
     Backend as _, BoxSubscription, ErrorKind, EventMessage, NewEvent, NotifyEnvelope, Op,
     PublishOptions, TableName,
 };
+use events_pg_native::tokio_postgres::{self, Client, Config, NoTls};
 use events_pg_native::{
-    Connector, Endpoint, NotifyConfig, Spill, TransactionalPublish as _, migrate,
+    Connector, Endpoint, NotifyConfig, Spill, TransactionalPublish as _, deadpool_postgres, migrate,
 };
 use events_testkit::postgres::Database;
+use futures_util::future::BoxFuture;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::support::{config, database, item, next, open, subscribe, until, within};
 
@@ -163,6 +170,63 @@ async fn an_event_that_is_gone_is_told_as_missed_and_the_stream_goes_on() {
     backend.shutdown().await.unwrap();
 }
 
+/// Connects, but for the times that it is told to panic.
+struct Tripping(Arc<AtomicUsize>);
+
+impl Connect for Tripping {
+    fn connect(
+        &self,
+        config: &Config,
+    ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let take_one = |left: usize| left.checked_sub(1);
+        let trips = self.0.fetch_update(SeqCst, SeqCst, take_one).is_ok();
+        let config = config.clone();
+        Box::pin(async move {
+            assert!(!trips, "as the test wants it");
+            let (client, connection) = config.connect(NoTls).await?;
+            let driving = tokio::spawn(async move { drop(connection.await) });
+            Ok((client, driving))
+        })
+    }
+}
+
+/// What panics here is a connector of the application: what it was to bring counts as missed, and
+/// the next event is fetched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_panics_ends_no_later_one() {
+    let Some(database) = migrated("a_fetch_that_panics_ends_no_later_one").await else {
+        return;
+    };
+    let trips = Arc::new(AtomicUsize::new(0));
+    let connect = Tripping(Arc::clone(&trips));
+    let manager = Manager::from_connect(
+        database.url().parse().unwrap(),
+        connect,
+        ManagerConfig::default(),
+    );
+    let pool = Pool::builder(manager).max_size(1).build().unwrap();
+    let listen = Endpoint::parse(database.url()).unwrap();
+    let mut config = NotifyConfig::from_pool(pool.clone(), listen);
+    config.spill = spilling(&database).spill;
+    let receiving = open(config).await;
+    let sending = open(spilling(&database)).await;
+    let mut events = subscribe(&receiving, "orders").await;
+    // The pool has no connection left, and cannot make one.
+    drop(Object::take(pool.get().await.unwrap()));
+    trips.store(1, SeqCst);
+    let send = async |number| {
+        let event = NewEvent::new("orders", large(number));
+        sending.publish(vec![event]).await.unwrap();
+    };
+    send(1).await;
+    let error = item(&mut events).await.unwrap_err();
+    assert_eq!(error.as_lagged(), Some(1), "{error}");
+    send(2).await;
+    assert_eq!(next(&mut events).await.payload, large(2));
+    receiving.shutdown().await.unwrap();
+    sending.shutdown().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_rows_go_when_others_come() {
     let Some(database) = migrated("old_rows_go_when_others_come").await else {
@@ -199,12 +263,21 @@ async fn the_table_is_made_and_removed_and_never_a_table_of_others() {
     let up = events_migrations::Direction::Up;
     let sql = migrate::dry_run(&client, &table, up).await.unwrap();
     assert!(sql.contains(r#"CREATE TABLE "Big_Events""#), "{sql}");
+    let before = events_core::Timestamp::now();
     for ids in [1, 0] {
         let done = migrate::up(&mut client, &table).await.unwrap();
         assert_eq!(done.len(), ids);
         let status = migrate::status(&client, &table).await.unwrap();
         assert_eq!(status[0].state, events_migrations::State::Applied);
+        let applied = status[0].applied_at.expect("the ledger says when");
+        // Far more than clocks are apart, and less than any mistake about units or zones.
+        let apart = applied.duration_since(before).as_secs().abs();
+        assert!(apart < 3_599, "{applied}");
     }
+    database.query("DELETE FROM event_channels_migrations");
+    let by_hand = migrate::status(&client, &table).await.unwrap();
+    assert_eq!(by_hand[0].state, events_migrations::State::Applied);
+    assert_eq!(by_hand[0].applied_at, None);
     assert_eq!(migrate::dry_run(&client, &table, up).await.unwrap(), "");
     let sql = migrate::dry_run(&client, &table, down).await.unwrap();
     assert!(
