@@ -18,8 +18,9 @@ use crate::buffer::Buffer;
 use crate::config::NotifyConfig;
 use crate::error::{BACKEND, driver};
 use crate::hub::HubHandle;
+use crate::job::Outgoing;
 use crate::publication::Publication;
-use crate::publisher::{Outgoing, Publisher};
+use crate::publisher::Publisher;
 use crate::spill::Fetcher;
 use crate::sql::PING;
 use crate::subscription::NotifySubscription;
@@ -128,10 +129,10 @@ impl Backend for NotifyBackend {
             return Pending::ready(Ok(Vec::new()));
         }
         let ids = outgoing.iter().map(|event| event.id).collect();
-        let answered = self.publisher.queue(outgoing);
+        let ticket = self.publisher.queue(outgoing);
         let publisher = Arc::clone(&self.publisher);
         let hub = Arc::clone(&self.hub);
-        Pending::started(Publication::new(publisher, ids, answered, hub))
+        Pending::started(Publication::new(publisher, ids, ticket, hub))
     }
 
     fn subscribe(&self, request: Subscribe) -> Pending<BoxSubscription> {
@@ -195,6 +196,7 @@ impl Backend for NotifyBackend {
         self.spawned(Op::Shutdown, async move {
             done.closed().await;
             publisher.idle().await;
+            publisher.close();
             if let Some(pool) = pool {
                 pool.close();
             }

@@ -6,6 +6,7 @@
 //! overlap, each event is recognised by its id and delivered once.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use events_core::{ChannelName, EventId};
 use parking_lot::Mutex;
 
 use crate::buffer::Buffer;
+use crate::job::Outgoing;
 
 /// More events than this are not remembered; the oldest is forgotten first.
 const CAPACITY: usize = 1_000;
@@ -32,9 +34,25 @@ pub(crate) struct Handover {
 struct State {
     /// Channels that have had their first subscription.
     subscribed: HashSet<ChannelName>,
-    events: HashMap<EventId, Event>,
+    events: HashMap<EventId, Event, BuildHasherDefault<IdHasher>>,
     /// By age.
     order: VecDeque<(Instant, EventId)>,
+}
+
+/// Takes the random end of an id for its hash. The ids here are our own, so nobody can choose them.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(end) = bytes.last_chunk() {
+            self.0 = u64::from_le_bytes(*end);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Debug)]
@@ -60,31 +78,36 @@ enum Stage {
 }
 
 impl Handover {
-    /// Notes an event that is about to be sent.
-    pub(crate) fn sending(&self, channel: &ChannelName, id: EventId, text: &Arc<str>) {
+    /// Notes events that are about to be sent.
+    pub(crate) fn sending<'a>(&self, events: impl IntoIterator<Item = &'a Outgoing>) {
         let mut state = self.state.lock();
-        if state.subscribed.contains(channel) {
-            return;
-        }
         let now = Instant::now();
-        self.forget_old(&mut state, now, CAPACITY - 1);
-        let event = Event {
-            channel: channel.clone(),
-            text: Arc::clone(text),
-            stage: Stage::Sending,
-        };
-        state.events.insert(id, event);
-        state.order.push_back((now, id));
+        for Outgoing {
+            channel, id, text, ..
+        } in events
+        {
+            if state.subscribed.contains(channel) {
+                continue;
+            }
+            self.forget_old(&mut state, now, CAPACITY - 1);
+            let event = Event {
+                channel: channel.clone(),
+                text: Arc::clone(text),
+                stage: Stage::Sending,
+            };
+            state.events.insert(*id, event);
+            state.order.push_back((now, *id));
+        }
     }
 
     /// Notes what became of events that were being sent.
-    pub(crate) fn sent(&self, ids: &[EventId], sent: bool) {
+    pub(crate) fn sent(&self, ids: impl IntoIterator<Item = EventId>, sent: bool) {
         let mut state = self.state.lock();
         if state.events.is_empty() {
             return;
         }
         for id in ids {
-            let Some(event) = state.events.get_mut(id) else {
+            let Some(event) = state.events.get_mut(&id) else {
                 continue;
             };
             match &event.stage {
@@ -94,7 +117,7 @@ impl Handover {
                     event.stage = Stage::Delivered;
                 }
                 Stage::Delivered if sent => {}
-                _ => self.forget(&mut state, *id),
+                _ => self.forget(&mut state, id),
             }
         }
     }
@@ -197,14 +220,18 @@ mod tests {
 
         fn sending(&self) -> EventId {
             let id = EventId::new();
-            let text = Arc::from(id.to_string());
-            self.handover.sending(&self.channel, id, &text);
+            self.handover.sending([&Outgoing {
+                channel: self.channel.clone(),
+                id,
+                text: Arc::from(id.to_string()),
+                spilled: None,
+            }]);
             id
         }
 
         fn sent(&self) -> EventId {
             let id = self.sending();
-            self.handover.sent(&[id], true);
+            self.handover.sent([id], true);
             id
         }
 
@@ -258,7 +285,7 @@ mod tests {
             let id = case.sending();
             for step in order.split(' ') {
                 match step {
-                    "sent" => case.handover.sent(&[id], true),
+                    "sent" => case.handover.sent([id], true),
                     "notify" => case.notified(id),
                     _ => case.subscribe(),
                 }
@@ -272,10 +299,10 @@ mod tests {
     fn what_could_not_be_sent_is_not_delivered() {
         let case = Case::new();
         let before = case.sending();
-        case.handover.sent(&[before], false);
+        case.handover.sent([before], false);
         let during = case.sending();
         case.subscribe();
-        case.handover.sent(&[during], false);
+        case.handover.sent([during], false);
         assert_eq!(case.delivered(), [""; 0]);
         assert!(case.nothing_is_in_doubt());
     }

@@ -43,6 +43,7 @@ pub async fn open(config: NotifyConfig, runtime: &Handle) -> Result<NotifyBacken
     let handover = Arc::new(Handover::default());
     let publisher = Arc::new(Publisher::new(
         pool.clone(),
+        connector.clone(),
         runtime.clone(),
         Arc::clone(&meters),
         Arc::clone(&handover),

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use events_core::{EventId, Op, Operation, Result, block_on_until};
-use tokio::sync::oneshot;
 
 use crate::backend::closed;
 use crate::hub::HubHandle;
-use crate::publisher::{Publisher, Serving};
+use crate::job::Ticket;
+use crate::publisher::{Driving, Publisher};
 
 /// Dropped before its answer, it hands the work to a task.
 pub(crate) struct Publication {
     publisher: Arc<Publisher>,
     ids: Vec<EventId>,
-    answered: oneshot::Receiver<Result<()>>,
-    service: Option<Serving>,
+    ticket: Arc<Ticket>,
+    driving: Driving,
     hub: Arc<HubHandle>,
     done: bool,
 }
@@ -25,46 +25,28 @@ impl Publication {
     pub(crate) fn new(
         publisher: Arc<Publisher>,
         ids: Vec<EventId>,
-        answered: oneshot::Receiver<Result<()>>,
+        ticket: Arc<Ticket>,
         hub: Arc<HubHandle>,
     ) -> Self {
         Self {
             publisher,
             ids,
-            answered,
-            service: None,
+            ticket,
+            driving: Driving::Task,
             hub,
             done: false,
         }
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        loop {
-            if let Poll::Ready(answer) = Pin::new(&mut self.answered).poll(cx) {
-                return Poll::Ready(answer.unwrap_or_else(|_| Err(closed(Op::Publish))));
-            }
-            // Without its runtime nothing can be sent.
-            if self.hub.is_lost() {
-                return Poll::Ready(Err(closed(Op::Publish)));
-            }
-            if self.service.is_none() {
-                self.service = self.publisher.service();
-            }
-            let Some(service) = &mut self.service else {
-                // Somebody has just taken the last jobs, this one with them.
-                return Poll::Pending;
-            };
-            let _inside = self.publisher.enter();
-            match Pin::new(service).poll(cx) {
-                Poll::Ready(()) => self.service = None,
-                Poll::Pending => {
-                    // The answer may have come meanwhile.
-                    return Pin::new(&mut self.answered)
-                        .poll(cx)
-                        .map(|answer| answer.unwrap_or_else(|_| Err(closed(Op::Publish))));
-                }
-            }
+        if let Some(answer) = self.ticket.answered() {
+            return Poll::Ready(answer);
         }
+        // Without its runtime nothing can be sent.
+        if self.hub.is_lost() {
+            return Poll::Ready(Err(closed(Op::Publish)));
+        }
+        self.publisher.poll(self.driving, &self.ticket, cx)
     }
 }
 
@@ -87,8 +69,15 @@ impl Operation<Vec<EventId>> for Publication {
         self.publisher.start();
     }
 
-    fn wait(self: Pin<Box<Self>>) -> Result<Vec<EventId>> {
-        block_on_until(self, None).unwrap_or_else(|| Err(closed(Op::Publish)))
+    fn wait(mut self: Pin<Box<Self>>) -> Result<Vec<EventId>> {
+        let publisher = Arc::clone(&self.publisher);
+        match publisher.runtime_of_threads() {
+            Some(runtime) => {
+                self.driving = Driving::Thread;
+                runtime.block_on(self)
+            }
+            None => block_on_until(self, None).unwrap_or_else(|| Err(closed(Op::Publish))),
+        }
     }
 }
 

@@ -1,79 +1,83 @@
 //! Sends events in the order in which they were published.
-//!
-//! Whoever waits for a publish does the work: it sends everything that waits as one statement, then
-//! what has come meanwhile. So one publisher waits for one round trip and no change of task, and
-//! many share each. Work that nobody waits for is handed to a task.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Object, Pool};
+use deadpool_postgres::{Object, Pool};
 use events_core::telemetry::Count;
-use events_core::{ChannelName, Error, ErrorKind, EventId, Meters, Op, Result};
-use futures_util::FutureExt as _;
-use futures_util::future::Shared;
+use events_core::{Error, ErrorKind, Meters, Op, Result};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, GenericClient};
+use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::connector::Connector;
 use crate::error::{BACKEND, driver, pool};
 use crate::handover::Handover;
+use crate::job::{Job, Outgoing, Ticket};
+use crate::line::{Alarm, Line};
+use crate::notify::notify;
 use crate::sessions::Sessions;
 use crate::spill::SpillTable;
-use crate::sql::{Hidden, NOTIFY, NOTIFY_MANY};
+use crate::wheel::{Statement, Wheel};
 
-/// Events of this many jobs at most share a statement, unless one job alone has more.
-const STATEMENT_EVENTS: usize = 1_000;
 /// A statement that is not answered by then will not be.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An event, ready to be sent.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) channel: ChannelName,
-    pub(crate) id: EventId,
-    pub(crate) text: Arc<str>,
-    /// What goes to the table, and the text says so.
-    pub(crate) spilled: Option<String>,
-}
-
-/// The events of one call: sent together or not at all.
-struct Job {
-    events: Vec<Outgoing>,
-    asked: Instant,
-    answer: oneshot::Sender<Result<()>>,
+/// Who drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driving {
+    /// A task, on whatever runtime.
+    Task,
+    /// A thread that waits, and meanwhile runs the runtime that is kept for such.
+    Thread,
 }
 
 pub(crate) struct Publisher {
+    /// For everything but publishing, and for that where it is the application's.
     pool: Pool,
+    /// Makes connections for publishing, unless they are the application's.
+    connector: Option<Connector>,
     runtime: Handle,
     meters: Arc<Meters>,
     handover: Arc<Handover>,
     pub(crate) spill: Option<Arc<SpillTable>>,
     pub(crate) sessions: Sessions,
-    queue: Mutex<Queue>,
+    wheel: Arc<Wheel>,
+    /// What tasks publish through.
+    lane: Mutex<Lane>,
+    /// What threads publish through. A connection belongs to a runtime, and that of the tasks runs
+    /// on other threads: an answer would have to be passed from one thread to another.
+    thread: OnceLock<Option<Thread>>,
 }
 
+/// What publishing needs, kept from one statement to the next.
 #[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    /// Takes care of the jobs for as long as there are any.
-    service: Option<Serving>,
+struct Lane {
+    line: Option<Line>,
+    alarm: Option<Alarm>,
 }
 
-/// The service, which everybody who waits for it can drive: each of them is woken, so none depends
-/// on another to go on polling.
-pub(crate) type Serving = Shared<Pin<Box<dyn Future<Output = ()> + Send>>>;
+/// A runtime that only runs while threads wait for it.
+struct Thread {
+    lane: Mutex<Lane>,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Waiting for what it looks up in the background would panic inside an async runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
 
 impl Publisher {
     pub(crate) fn new(
         pool: Pool,
+        connector: Option<Connector>,
         runtime: Handle,
         meters: Arc<Meters>,
         handover: Arc<Handover>,
@@ -82,49 +86,55 @@ impl Publisher {
     ) -> Self {
         Self {
             pool,
+            connector,
             runtime,
             meters,
             handover,
             spill,
             sessions,
-            queue: Mutex::default(),
+            wheel: Arc::default(),
+            lane: Mutex::default(),
+            thread: OnceLock::new(),
         }
     }
 
-    /// Queues events; they are sent when somebody drives [`Publisher::service`].
-    pub(crate) fn queue(self: &Arc<Self>, events: Vec<Outgoing>) -> oneshot::Receiver<Result<()>> {
-        for event in &events {
-            self.handover.sending(&event.channel, event.id, &event.text);
-        }
-        let (answer, answered) = oneshot::channel();
-        let job = Job {
-            events,
-            asked: Instant::now(),
-            answer,
+    /// Queues events; they are sent when somebody drives.
+    pub(crate) fn queue(&self, events: Vec<Outgoing>) -> Arc<Ticket> {
+        self.handover.sending(&events);
+        let job = Job::new(events);
+        let ticket = Arc::clone(&job.ticket);
+        self.wheel.push(job);
+        ticket
+    }
+
+    /// Drives until there is an answer, or nothing more can be done now.
+    pub(crate) fn poll(
+        self: &Arc<Self>,
+        driving: Driving,
+        ticket: &Ticket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        self.wheel
+            .poll(ticket, cx, |jobs| self.statement(driving, jobs))
+    }
+
+    /// The runtime of threads that wait for what they publish; `None` where connections are the
+    /// application's.
+    pub(crate) fn runtime_of_threads(&self) -> Option<&Runtime> {
+        let make = || {
+            self.connector.as_ref()?;
+            let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+            Some(Thread {
+                lane: Mutex::default(),
+                runtime: Some(runtime),
+            })
         };
-        self.queue.lock().jobs.push_back(job);
-        answered
+        self.thread.get_or_init(make).as_ref()?.runtime.as_ref()
     }
 
-    /// What takes care of the jobs; `None` when there are none.
-    pub(crate) fn service(self: &Arc<Self>) -> Option<Serving> {
-        let mut queue = self.queue.lock();
-        if queue.service.is_none() && !queue.jobs.is_empty() {
-            let service = Service {
-                publisher: Arc::clone(self),
-                finished: false,
-            };
-            let run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(service.run());
-            queue.service = Some(run.shared());
-        }
-        queue.service.clone()
-    }
-
-    /// Has the jobs done although nobody waits for them.
+    /// Has what is queued done although nobody waits for it.
     pub(crate) fn start(self: &Arc<Self>) {
-        if let Some(service) = self.service() {
-            self.runtime.spawn(service);
-        }
+        self.runtime.spawn(self.idle());
     }
 
     /// Has something done by a task.
@@ -132,15 +142,26 @@ impl Publisher {
         self.runtime.spawn(work);
     }
 
-    /// Timers and connections belong to the runtime, whoever drives the service.
-    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
-        self.runtime.enter()
+    /// Waits until everything that was queued is sent; a task of the runtime does this.
+    pub(crate) fn idle(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        // Made before the first poll, for which a runtime that ends may leave no time.
+        let abandon = Abandon(Some(Arc::clone(&self.wheel)));
+        let publisher = Arc::clone(self);
+        async move {
+            let last = publisher.queue(Vec::new());
+            let sent = |cx: &mut Context<'_>| publisher.poll(Driving::Task, &last, cx);
+            // Those before it have answers of their own.
+            let _ = std::future::poll_fn(sent).await;
+            abandon.forget();
+        }
     }
 
-    /// Waits until everything that was queued is sent.
-    pub(crate) async fn idle(self: &Arc<Self>) {
-        while let Some(service) = self.service() {
-            service.await;
+    /// Closes the connections that nothing is sent through any more.
+    pub(crate) fn close(&self) {
+        let threads = self.thread.get().and_then(Option::as_ref);
+        for lane in [Some(&self.lane), threads.map(|it| &it.lane)] {
+            let line = lane.and_then(|lane| lane.lock().line.take());
+            line.into_iter().for_each(Line::close);
         }
     }
 
@@ -163,33 +184,153 @@ impl Publisher {
         });
     }
 
-    /// Jobs that can share a statement; `None` when there are none and the service ends.
-    fn next_jobs(&self) -> Option<Vec<Job>> {
-        let mut queue = self.queue.lock();
-        let mut jobs = Vec::new();
-        let mut events = 0;
-        while let Some(job) = queue.jobs.front() {
-            events += job.events.len();
-            if events > STATEMENT_EVENTS && !jobs.is_empty() {
-                break;
-            }
-            jobs.extend(queue.jobs.pop_front());
-        }
-        if jobs.is_empty() {
-            queue.service = None;
-            return None;
-        }
-        Some(jobs)
+    fn statement(self: &Arc<Self>, driving: Driving, jobs: Vec<Job>) -> Statement {
+        let publisher = Arc::clone(self);
+        let runtime = match driving {
+            Driving::Thread => self.runtime_of_threads().map(Runtime::handle),
+            Driving::Task => None,
+        };
+        let runtime = runtime.unwrap_or(&self.runtime).clone();
+        let work = async move {
+            let mut lane = std::mem::take(&mut *publisher.lane(driving).lock());
+            publisher.serve(&mut lane, jobs).await;
+            *publisher.lane(driving).lock() = lane;
+        };
+        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+        Statement { runtime, work }
     }
 
-    fn answer(&self, job: Job, outcome: Result<()>) {
-        let ids: Vec<_> = job.events.iter().map(|event| event.id).collect();
-        self.handover.sent(&ids, outcome.is_ok());
+    fn lane(&self, driving: Driving) -> &Mutex<Lane> {
+        match self.thread.get() {
+            Some(Some(threads)) if driving == Driving::Thread => &threads.lane,
+            _ => &self.lane,
+        }
+    }
+
+    async fn serve(self: &Arc<Self>, lane: &mut Lane, jobs: Vec<Job>) {
+        match self.send(lane, &jobs).await {
+            // The server refused them together, so it has taken none; it may mind only one.
+            Err(error) if jobs.len() > 1 && !error.is_retryable() => {
+                for job in jobs {
+                    let outcome = self.send(lane, std::slice::from_ref(&job)).await;
+                    self.answer(&job, outcome);
+                }
+            }
+            outcome => {
+                for job in jobs {
+                    self.answer(&job, outcome.clone());
+                }
+            }
+        }
+    }
+
+    fn answer(&self, job: &Job, outcome: Result<()>) {
+        let ids = job.events.iter().map(|event| event.id);
+        self.handover.sent(ids, outcome.is_ok());
         if outcome.is_ok() {
             count(&self.meters, &job.events, job.asked.elapsed());
         }
-        // Nobody may wait for it any more.
-        let _ = job.answer.send(outcome);
+        job.ticket.answer(|| outcome);
+    }
+
+    /// Sends the events of these jobs as one statement.
+    async fn send(self: &Arc<Self>, lane: &mut Lane, jobs: &[Job]) -> Result<()> {
+        let events: Vec<&Outgoing> = jobs.iter().flat_map(|job| &job.events).collect();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let Lane { line, alarm } = lane;
+        let alarm = alarm.get_or_insert_with(Alarm::new);
+        match &self.connector {
+            Some(connector) => {
+                let sending = self.send_by_line(line, connector, &events);
+                let sent = alarm.within(PATIENCE, sending).await;
+                // The statement may still run, so nothing more is sent through it.
+                sent.unwrap_or_else(|| {
+                    *line = None;
+                    Err(unanswered())
+                })?;
+            }
+            None => self.send_by_pool(alarm, &events).await?,
+        }
+        self.sessions.sent(self);
+        if events.iter().any(|event| event.spilled.is_some()) {
+            self.clean_spilled();
+        }
+        Ok(())
+    }
+
+    async fn send_by_line(
+        &self,
+        kept: &mut Option<Line>,
+        connector: &Connector,
+        events: &[&Outgoing],
+    ) -> Result<()> {
+        let is_open = match kept {
+            Some(line) => line.is_open().await,
+            None => false,
+        };
+        if !is_open {
+            *kept = None;
+        }
+        let line = match kept {
+            Some(line) => line,
+            None => kept.insert(Line::open(connector).await?),
+        };
+        let spill = self.spill.as_deref();
+        let are_own = self.sessions.are_own();
+        let sent = line.run(async |client, prepared| {
+            notify(client, are_own.then_some(prepared), events, spill).await
+        });
+        sent.await.map_err(|error| driver(Op::Publish, error))
+    }
+
+    async fn send_by_pool(&self, alarm: &mut Alarm, events: &[&Outgoing]) -> Result<()> {
+        let connection = alarm.within(PATIENCE, self.connection(Op::Publish)).await;
+        let connection = connection.unwrap_or_else(|| Err(no_connection()))?;
+        let sending = notify(&**connection, None, events, self.spill.as_deref());
+        match alarm.within(PATIENCE, sending).await {
+            Some(sent) => sent.map_err(|error| driver(Op::Publish, error)),
+            None => {
+                // The statement may still run, so nobody else may have the connection.
+                drop(Object::take(connection));
+                Err(unanswered())
+            }
+        }
+    }
+}
+
+fn no_connection() -> Error {
+    Error::new(ErrorKind::Busy, Op::Publish)
+        .because(format!(
+            "no connection of the pool became free within {PATIENCE:?}; use a larger pool"
+        ))
+        .in_backend(BACKEND)
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Timeout, Op::Publish)
+        .because(format!(
+            "the server did not answer within {PATIENCE:?}; the events may have been sent"
+        ))
+        .in_backend(BACKEND)
+}
+
+/// Tells whoever waits, should the runtime end before everything is sent.
+struct Abandon(Option<Arc<Wheel>>);
+
+impl Abandon {
+    /// Everything is sent.
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        if let Some(wheel) = &self.0 {
+            wheel.abandon();
+        }
     }
 }
 
@@ -205,129 +346,4 @@ pub(crate) fn count(meters: &Meters, events: &[Outgoing], took: Duration) {
         meter.batch(same.len());
         rest = more;
     }
-}
-
-/// The work. Should it end before it is done, as it does with its runtime, whoever waits is told.
-struct Service {
-    publisher: Arc<Publisher>,
-    finished: bool,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        if !self.finished {
-            let mut queue = self.publisher.queue.lock();
-            queue.service = None;
-            queue.jobs.clear();
-        }
-    }
-}
-
-impl Service {
-    async fn run(mut self) {
-        while let Some(jobs) = self.publisher.next_jobs() {
-            match self.send(&jobs).await {
-                Ok(()) => {
-                    for job in jobs {
-                        self.publisher.answer(job, Ok(()));
-                    }
-                }
-                // The server refused them together, so it has taken none; it may mind only one.
-                Err(error) if jobs.len() > 1 && !error.is_retryable() => {
-                    for job in jobs {
-                        let outcome = self.send(std::slice::from_ref(&job)).await;
-                        self.publisher.answer(job, outcome);
-                    }
-                }
-                Err(error) => {
-                    for job in jobs {
-                        self.publisher.answer(job, Err(error.clone()));
-                    }
-                }
-            }
-        }
-        self.finished = true;
-    }
-
-    /// Sends the events of these jobs as one statement.
-    async fn send(&self, jobs: &[Job]) -> Result<()> {
-        let connection = self.publisher.connection(Op::Publish).await?;
-        let events: Vec<&Outgoing> = jobs.iter().flat_map(|job| &job.events).collect();
-        let client: &Client = &connection;
-        let session = self.publisher.sessions.are_own().then_some(&*connection);
-        let spill = self.publisher.spill.as_deref();
-        let sending = send_on(client, session, &events, spill);
-        match tokio::time::timeout(PATIENCE, sending).await {
-            Ok(Ok(())) => {
-                self.publisher.sessions.sent(&self.publisher);
-                if events.iter().any(|event| event.spilled.is_some()) {
-                    self.publisher.clean_spilled();
-                }
-                Ok(())
-            }
-            Ok(Err(error)) => Err(driver(Op::Publish, error)),
-            Err(_) => {
-                // The statement may still run, so nobody else may have the connection.
-                drop(Object::take(connection));
-                Err(Error::new(ErrorKind::Timeout, Op::Publish)
-                    .because(format!(
-                        "the server did not answer within {PATIENCE:?}; the events may have been sent"
-                    ))
-                    .in_backend(BACKEND))
-            }
-        }
-    }
-}
-
-/// Sends events as one statement: all of them or none. It is prepared where that is safe.
-pub(crate) async fn send_on(
-    client: &impl GenericClient,
-    session: Option<&ClientWrapper>,
-    events: &[&Outgoing],
-    spill: Option<&SpillTable>,
-) -> std::result::Result<(), tokio_postgres::Error> {
-    let (mut ids, mut envelopes) = (Vec::new(), Vec::new());
-    for event in events {
-        if let Some(envelope) = &event.spilled {
-            ids.push(event.id.to_string());
-            envelopes.push(envelope.as_str());
-        }
-    }
-    if let [event] = events
-        && ids.is_empty()
-    {
-        let channel = Hidden(event.channel.as_str());
-        let text = Hidden(&*event.text);
-        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&channel, Type::TEXT), (&text, Type::TEXT)];
-        return run(client, session, NOTIFY, &parameters).await;
-    }
-    let channels: Vec<&str> = events.iter().map(|event| event.channel.as_str()).collect();
-    let texts: Vec<&str> = events.iter().map(|event| &*event.text).collect();
-    let (channels, texts) = (Hidden(channels), Hidden(texts));
-    let (ids, envelopes) = (Hidden(ids), Hidden(envelopes));
-    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
-        (&channels, Type::TEXT_ARRAY),
-        (&texts, Type::TEXT_ARRAY),
-        (&ids, Type::TEXT_ARRAY),
-        (&envelopes, Type::TEXT_ARRAY),
-    ];
-    match spill {
-        Some(table) if !ids.0.is_empty() => run(client, session, &table.notify, &parameters).await,
-        _ => run(client, session, NOTIFY_MANY, &parameters[..2]).await,
-    }
-}
-
-async fn run(
-    client: &impl GenericClient,
-    session: Option<&ClientWrapper>,
-    sql: &str,
-    parameters: &[(&(dyn ToSql + Sync), Type)],
-) -> std::result::Result<(), tokio_postgres::Error> {
-    let Some(session) = session else {
-        return client.execute_typed(sql, parameters).await.map(drop);
-    };
-    let (values, types): (Vec<_>, Vec<_>) = parameters.iter().cloned().unzip();
-    let statement = session.prepare_typed_cached(sql, &types).await?;
-    session.execute(&statement, &values).await.map(drop)
 }

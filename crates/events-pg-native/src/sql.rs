@@ -7,6 +7,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 pub(crate) const LISTENING: &str = include_str!("sql/listening.sql");
 pub(crate) const NOTIFY: &str = include_str!("sql/notify.sql");
+pub(crate) const NOTIFY_CHANNEL: &str = include_str!("sql/notify_channel.sql");
 pub(crate) const NOTIFY_MANY: &str = include_str!("sql/notify_many.sql");
 pub(crate) const NOTIFY_SPILLED: &str = include_str!("sql/notify_spilled.sql");
 pub(crate) const PING: &str = include_str!("sql/ping.sql");

@@ -11,7 +11,9 @@ use tokio_postgres::Transaction;
 
 use crate::NotifyBackend;
 use crate::error::{BACKEND, driver};
-use crate::publisher::{Outgoing, count, send_on};
+use crate::job::Outgoing;
+use crate::notify::notify;
+use crate::publisher::count;
 
 mod sealed {
     pub trait Sealed {}
@@ -115,7 +117,7 @@ impl TransactionalPublish for NotifyBackend {
             .map_err(|error| error.during(Op::Publish).in_backend(BACKEND))?;
         if !outgoing.is_empty() {
             let all: Vec<&Outgoing> = outgoing.iter().collect();
-            let sent = send_on(tx.driver(), None, &all, self.publisher.spill.as_deref()).await;
+            let sent = notify(tx.driver(), None, &all, self.publisher.spill.as_deref()).await;
             sent.map_err(|error| driver(Op::Publish, error))?;
         }
         let ids = outgoing.iter().map(|event| event.id).collect();

@@ -205,6 +205,15 @@ async fn a_server_that_ends_each_session_at_once_is_not_asked_in_a_hot_loop() {
     listening.shutdown().await.unwrap();
 }
 
+/// Whether the listening session has left the channel of its proof and is at rest.
+fn is_over(server: &Server) -> bool {
+    let resting = server.query(&format!(
+        "SELECT FROM pg_stat_activity WHERE application_name = '{LISTENER}' AND state = 'idle' \
+         AND (query LIKE 'UNLISTEN%' OR query LIKE '%pg_listening_channels%')"
+    ));
+    !resting.is_empty()
+}
+
 /// Nothing comes and nothing arrives, on this connection and on new ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_black_hole_is_noticed_by_the_heartbeat() {
@@ -217,6 +226,10 @@ async fn a_black_hole_is_noticed_by_the_heartbeat() {
         let proxy = FaultProxy::before(&server).await.unwrap();
         let listening = open(through(&proxy, &url)).await;
         let mut events = subscribe(&listening, "orders").await;
+        // An unanswered statement would be noticed too, so there must be none.
+        until("the proof is over", || is_over(&server)).await;
+        publish(&listening, "orders", 0).await;
+        next(&mut events).await;
         let before = proxy.accepted();
         let begun = Instant::now();
         proxy.set(direction, Flow::Hold);
@@ -303,5 +316,46 @@ async fn idle_sessions_that_the_server_ends_are_none_of_ours() {
     .await;
     let id = publish(&listening, "orders", 1).await;
     assert_eq!(next(&mut events).await.event_id, id);
+    listening.shutdown().await.unwrap();
+}
+
+/// The server answers, and knows of no channel: as if each statement had another session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_no_longer_listens_is_replaced() {
+    let test = "a_session_that_no_longer_listens_is_replaced";
+    let Some(server) = server(test, &ServerOptions::new()) else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    // Found before the server's own function of that name.
+    server.query(&format!(
+        "ALTER DATABASE {database} SET search_path = deaf, pg_catalog, public"
+    ));
+    let query = |sql: &str| events_testkit::postgres::query(&url, sql);
+    query("CREATE SCHEMA deaf");
+    let mut config = quick(&url);
+    // Only the answer to a heartbeat tells; none of them comes late.
+    config.heartbeat_deadline = SLACK;
+    let telemetry = Arc::clone(&config.telemetry);
+    let listening = open(config).await;
+    let mut events = subscribe(&listening, "orders").await;
+    query(
+        "CREATE FUNCTION deaf.pg_listening_channels() RETURNS SETOF text \
+         LANGUAGE sql AS 'SELECT NULL::text WHERE false'",
+    );
+    let error = item(&mut events).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Gap, "{error}");
+    assert!(error.to_string().contains("no longer listens"), "{error}");
+    query("DROP FUNCTION deaf.pg_listening_channels()");
+    // Each event arrives or lies in a gap, of which there may be some from the time before.
+    loop {
+        publish(&listening, "orders", 1).await;
+        match item(&mut events).await {
+            Ok(message) => break assert_eq!(message.payload, 1),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Gap, "{error}"),
+        }
+    }
+    assert!(telemetry.get(Count::ListenerReconnect) > 0);
     listening.shutdown().await.unwrap();
 }

@@ -8,6 +8,7 @@ mod many_channels;
 mod names;
 mod own_pool;
 mod pooler;
+mod publishing;
 mod spill;
 mod support;
 mod tls;
