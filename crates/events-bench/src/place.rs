@@ -1,4 +1,4 @@
-//! Where a measurement runs: tables of its own in some database.
+//! Where a measurement runs, and what it can ask for there.
 
 use event_channels::EventsConfig;
 
@@ -8,10 +8,9 @@ use crate::measured::Tally;
 /// The channel of every measurement.
 pub(crate) const CHANNEL: &str = "bench";
 
-/// Tables made by our migration, with the default group of [`CHANNEL`] registered; gone when this
-/// is dropped.
+/// Where channels can be opened; gone when this is dropped.
 pub(crate) trait Place: Sized + 'static {
-    /// Makes them.
+    /// Makes it.
     fn make(effort: &Effort) -> Result<Self>;
 
     /// The database as another process reaches it.
@@ -25,12 +24,18 @@ pub(crate) trait Place: Sized + 'static {
 
     /// What the library is opened with.
     fn config(&self, setting: &Setting) -> Result<EventsConfig>;
+}
 
+/// Where somebody counts what is published.
+pub(crate) trait Counting: Place {
+    /// Counts what was published by the number in each payload.
+    fn published(&self, events: usize) -> Result<Tally>;
+}
+
+/// Tables made by our migration, with the default group of [`CHANNEL`] registered.
+pub(crate) trait Tables: Counting {
     /// Stores numbered events, ready to be claimed.
     fn fill(&self, events: usize, payload_bytes: usize) -> Result<()>;
-
-    /// Counts what stands in the table by the number in each payload.
-    fn stored(&self, events: usize) -> Result<Tally>;
 
     /// Fails unless every event was acknowledged.
     fn check_all_acked(&self) -> Result<()>;

@@ -39,18 +39,28 @@ fn every_case_and_variant_runs_and_loses_nothing() {
 
 #[test]
 fn every_usual_case_on_postgres_runs_and_loses_nothing() {
+    usual_cases("postgres", 10);
+}
+
+#[test]
+fn every_case_of_notifications_runs_and_loses_nothing() {
+    usual_cases("postgres-native", 9);
+}
+
+/// Runs a suite on PostgreSQL that has more than `least` usual variants.
+fn usual_cases(suite: &str, least: usize) {
     if let Err(missing) = events_testkit::postgres::database() {
-        return missing.skip("every_usual_case_on_postgres_runs_and_loses_nothing");
+        return missing.skip(&format!("usual cases of {suite}"));
     }
     let folder = tempfile::tempdir().unwrap();
-    let quick = "--backend postgres --json --rounds 1 --scale 0.002 --latency-time 100ms";
-    let lines = bench(quick, folder.path());
+    let quick = "--json --rounds 1 --scale 0.002 --latency-time 100ms";
+    let lines = bench(&format!("--backend {suite} {quick}"), folder.path());
     let (verdicts, runs): (Vec<Value>, Vec<Value>) = lines
         .into_iter()
         .partition(|line| line.get("ratio").is_some());
-    let named = bench("--backend postgres --json --list", folder.path());
+    let named = bench(&format!("--backend {suite} --json --list"), folder.path());
     let named = named.iter().filter(|line| line["standard"] == true).count();
-    assert!(named > 10, "{named}");
+    assert!(named > least, "{named}");
     assert!(verdicts.len() >= named, "{verdicts:?}");
     for run in &runs {
         assert_eq!((&run["lost"], &run["dup"]), (&0.into(), &0.into()), "{run}");

@@ -10,7 +10,7 @@ use event_channels::{EventChannel, ListenOptions, blocking};
 use super::handled::Handled;
 use crate::case::{Api, Effort, OURS, Result, Setting, Subject};
 use crate::measured::Measured;
-use crate::place::{CHANNEL, Place};
+use crate::place::{CHANNEL, Tables};
 use crate::runtime::block_on;
 
 pub(crate) fn events(setting: &Setting, effort: &Effort) -> usize {
@@ -23,7 +23,7 @@ pub(crate) fn events(setting: &Setting, effort: &Effort) -> usize {
 }
 
 /// That many listeners with the default options.
-pub(crate) fn ours<P: Place>(setting: Setting, consumers: usize) -> Subject {
+pub(crate) fn ours<P: Tables>(setting: Setting, consumers: usize) -> Subject {
     Subject {
         peer: OURS,
         setting,
@@ -43,7 +43,7 @@ pub(crate) fn ours<P: Place>(setting: Setting, consumers: usize) -> Subject {
 }
 
 fn with_tasks(
-    place: &impl Place,
+    place: &impl Tables,
     setting: Setting,
     consumers: usize,
     handled: &Arc<Handled>,
@@ -74,7 +74,7 @@ fn with_tasks(
 }
 
 fn with_threads(
-    place: &impl Place,
+    place: &impl Tables,
     setting: Setting,
     consumers: usize,
     handled: &Arc<Handled>,

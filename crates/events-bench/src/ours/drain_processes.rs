@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::case::{OURS, Result, Setting, Subject};
 use crate::measured::{Measured, Tally};
-use crate::place::Place;
+use crate::place::Tables;
 use crate::process::Consumer;
 
 /// That many processes.
-pub(crate) fn ours<P: Place>(setting: Setting, processes: usize) -> Subject {
+pub(crate) fn ours<P: Tables>(setting: Setting, processes: usize) -> Subject {
     Subject {
         peer: OURS,
         setting,
@@ -24,7 +24,7 @@ pub(crate) fn ours<P: Place>(setting: Setting, processes: usize) -> Subject {
 }
 
 fn drain(
-    place: &impl Place,
+    place: &impl Tables,
     setting: Setting,
     processes: usize,
     events: usize,

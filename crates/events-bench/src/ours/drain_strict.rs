@@ -7,14 +7,14 @@ use event_channels::{EventChannel, blocking};
 use super::handled::Handled;
 use crate::case::{Api, Effort, OURS, Result, Setting, Subject};
 use crate::measured::Measured;
-use crate::place::{CHANNEL, Place};
+use crate::place::{CHANNEL, Tables};
 use crate::runtime::block_on;
 
 pub(crate) fn events(effort: &Effort) -> usize {
     effort.events(5_000, 1)
 }
 
-pub(crate) fn ours<P: Place>(setting: Setting) -> Subject {
+pub(crate) fn ours<P: Tables>(setting: Setting) -> Subject {
     Subject {
         peer: OURS,
         setting,

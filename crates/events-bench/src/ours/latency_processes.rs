@@ -6,11 +6,11 @@ use super::latency::{INTERVAL, events, paced};
 use crate::case::{Api, Effort, OURS, Result, Setting, Subject};
 use crate::measured::{Measured, Tally};
 use crate::payload::Payloads;
-use crate::place::{CHANNEL, Place};
+use crate::place::{CHANNEL, Tables};
 use crate::process::Consumer;
 use crate::runtime::block_on;
 
-pub(crate) fn ours<P: Place>(setting: Setting) -> Subject {
+pub(crate) fn ours<P: Tables>(setting: Setting) -> Subject {
     Subject {
         peer: OURS,
         setting,
@@ -32,7 +32,7 @@ pub(crate) fn ours<P: Place>(setting: Setting) -> Subject {
     }
 }
 
-fn publish(place: &impl Place, setting: Setting, effort: &Effort) -> Result<()> {
+fn publish(place: &impl Tables, setting: Setting, effort: &Effort) -> Result<()> {
     let config = place.config(&setting)?;
     let payloads = Payloads::of(setting.payload_bytes);
     let events = events(effort);

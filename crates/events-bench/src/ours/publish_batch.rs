@@ -7,7 +7,7 @@ use event_channels::{EventChannel, NewEvent, blocking};
 use crate::case::{Api, Effort, OURS, Setting, Subject};
 use crate::measured::Measured;
 use crate::payload::Payloads;
-use crate::place::{CHANNEL, Place};
+use crate::place::{CHANNEL, Counting};
 use crate::runtime::block_on;
 
 /// How many events a call publishes.
@@ -22,7 +22,7 @@ pub(crate) fn events(setting: &Setting, effort: &Effort) -> usize {
     effort.events(full, BATCH)
 }
 
-pub(crate) fn ours<P: Place>(setting: Setting) -> Subject {
+pub(crate) fn ours<P: Counting>(setting: Setting) -> Subject {
     Subject {
         peer: OURS,
         setting,
@@ -59,7 +59,7 @@ pub(crate) fn ours<P: Place>(setting: Setting) -> Subject {
                     Ok(took)
                 })?,
             };
-            Ok(Measured::of(events, took).counted(&place.stored(events)?))
+            Ok(Measured::of(events, took).counted(&place.published(events)?))
         }),
     }
 }

@@ -8,7 +8,7 @@ use event_channels::{EventChannel, blocking};
 use crate::case::{Api, Effort, OURS, Result, Setting, Subject};
 use crate::measured::Measured;
 use crate::payload::Payloads;
-use crate::place::{CHANNEL, Place};
+use crate::place::{CHANNEL, Counting};
 use crate::runtime::block_on;
 
 /// How many events they publish together.
@@ -17,7 +17,7 @@ pub(crate) fn events(effort: &Effort, callers: usize) -> usize {
 }
 
 /// That many callers, tasks or threads.
-pub(crate) fn ours<P: Place>(setting: Setting, callers: usize) -> Subject {
+pub(crate) fn ours<P: Counting>(setting: Setting, callers: usize) -> Subject {
     Subject {
         peer: OURS,
         setting,
@@ -28,7 +28,7 @@ pub(crate) fn ours<P: Place>(setting: Setting, callers: usize) -> Subject {
     }
 }
 
-fn with_tasks<P: Place>(setting: Setting, callers: usize, effort: &Effort) -> Result<Measured> {
+fn with_tasks<P: Counting>(setting: Setting, callers: usize, effort: &Effort) -> Result<Measured> {
     let place = P::make(effort)?;
     let events = events(effort, callers);
     let config = place.config(&setting)?;
@@ -54,10 +54,14 @@ fn with_tasks<P: Place>(setting: Setting, callers: usize, effort: &Effort) -> Re
         channel.shutdown().await?;
         Ok(took)
     })?;
-    Ok(Measured::of(events, took).counted(&place.stored(events)?))
+    Ok(Measured::of(events, took).counted(&place.published(events)?))
 }
 
-fn with_threads<P: Place>(setting: Setting, callers: usize, effort: &Effort) -> Result<Measured> {
+fn with_threads<P: Counting>(
+    setting: Setting,
+    callers: usize,
+    effort: &Effort,
+) -> Result<Measured> {
     let place = P::make(effort)?;
     let events = events(effort, callers);
     let channel = blocking::EventChannel::open(place.config(&setting)?)?;
@@ -81,5 +85,5 @@ fn with_threads<P: Place>(setting: Setting, callers: usize, effort: &Effort) -> 
     })?;
     let took = begun.elapsed();
     channel.shutdown()?;
-    Ok(Measured::of(events, took).counted(&place.stored(events)?))
+    Ok(Measured::of(events, took).counted(&place.published(events)?))
 }

@@ -5,7 +5,7 @@ use event_channels::{Durability, EventChannel, blocking};
 use crate::case::{Api, Effort, OURS, Setting, Subject};
 use crate::measured::{Laps, Measured};
 use crate::payload::Payloads;
-use crate::place::{CHANNEL, Place};
+use crate::place::{CHANNEL, Counting};
 use crate::runtime::block_on;
 
 pub(crate) fn events(setting: &Setting, effort: &Effort) -> usize {
@@ -16,7 +16,7 @@ pub(crate) fn events(setting: &Setting, effort: &Effort) -> usize {
     effort.events(full, 1)
 }
 
-pub(crate) fn ours<P: Place>(setting: Setting) -> Subject {
+pub(crate) fn ours<P: Counting>(setting: Setting) -> Subject {
     Subject {
         peer: OURS,
         setting,
@@ -47,7 +47,7 @@ pub(crate) fn ours<P: Place>(setting: Setting) -> Subject {
                     Ok(laps)
                 })?,
             };
-            Ok(Measured::laps(laps).counted(&place.stored(events)?))
+            Ok(Measured::laps(laps).counted(&place.published(events)?))
         }),
     }
 }

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use super::place::Database;
 use crate::case::{Effort, Result, Setting};
 use crate::measured::Tally;
-use crate::place::Place;
+use crate::place::{Counting, Place, Tables};
 
 /// A session that stays open.
 pub(super) struct Session {
@@ -71,13 +71,17 @@ impl<B: Beside> Place for With<B> {
     fn config(&self, setting: &Setting) -> Result<EventsConfig> {
         self.database.config(setting)
     }
+}
 
+impl<B: Beside> Counting for With<B> {
+    fn published(&self, events: usize) -> Result<Tally> {
+        self.database.published(events)
+    }
+}
+
+impl<B: Beside> Tables for With<B> {
     fn fill(&self, events: usize, payload_bytes: usize) -> Result<()> {
         self.database.fill(events, payload_bytes)
-    }
-
-    fn stored(&self, events: usize) -> Result<Tally> {
-        self.database.stored(events)
     }
 
     fn check_all_acked(&self) -> Result<()> {

@@ -10,7 +10,7 @@ use super::{POLLED, setting};
 use crate::case::{Bound, Comparison, Metric, Other, Rule, Setting, Subject};
 use crate::measured::{Measured, Tally};
 use crate::ours::drain::{events, ours};
-use crate::place::Place as _;
+use crate::place::{Place as _, Tables as _};
 use crate::runtime::block_on;
 
 /// How many events the raw limit claims and acknowledges at once.

@@ -12,7 +12,7 @@ use super::setting;
 use crate::case::{Effort, Result, Setting};
 use crate::measured::Tally;
 use crate::payload::{Payloads, read};
-use crate::place::Place;
+use crate::place::{Counting, Place, Tables};
 use crate::runtime::block_on;
 
 const PAYLOADS: &str = include_str!("sql/payloads.sql");
@@ -67,7 +67,21 @@ impl Place for Database {
             .retention(setting.retention);
         Ok(config)
     }
+}
 
+impl Counting for Database {
+    fn published(&self, events: usize) -> Result<Tally> {
+        let tally = Tally::new(events);
+        for row in self.query(PAYLOADS) {
+            let text = row.into_iter().next().flatten().unwrap_or_default();
+            let (number, _) = read(&text).ok_or("a payload without a number")?;
+            tally.note(number);
+        }
+        Ok(tally)
+    }
+}
+
+impl Tables for Database {
     fn fill(&self, events: usize, payload_bytes: usize) -> Result<()> {
         let url = self.url.clone();
         let payloads = Payloads::of(payload_bytes);
@@ -84,16 +98,6 @@ impl Place for Database {
         self.query("VACUUM ANALYZE sqlspec_event_queue");
         self.query("CHECKPOINT");
         Ok(())
-    }
-
-    fn stored(&self, events: usize) -> Result<Tally> {
-        let tally = Tally::new(events);
-        for row in self.query(PAYLOADS) {
-            let text = row.into_iter().next().flatten().unwrap_or_default();
-            let (number, _) = read(&text).ok_or("a payload without a number")?;
-            tally.note(number);
-        }
-        Ok(tally)
     }
 
     fn check_all_acked(&self) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::measured::{Laps, Measured};
 use crate::ours::publish_batch::{self, BATCH};
 use crate::ours::{publish_concurrent, publish_single};
 use crate::payload::Payloads;
-use crate::place::Place as _;
+use crate::place::{Counting as _, Place as _};
 use crate::runtime::block_on;
 
 const CALLERS: usize = 16;
@@ -105,7 +105,7 @@ fn single(setting: Setting) -> Subject {
                 }
                 Ok(laps)
             })?;
-            Ok(Measured::laps(laps).counted(&place.stored(events)?))
+            Ok(Measured::laps(laps).counted(&place.published(events)?))
         }),
     }
 }
@@ -139,7 +139,7 @@ fn concurrent(setting: Setting) -> Subject {
                 }
                 Ok(begun.elapsed())
             })?;
-            Ok(Measured::of(events, took).counted(&place.stored(events)?))
+            Ok(Measured::of(events, took).counted(&place.published(events)?))
         }),
     }
 }
@@ -175,7 +175,7 @@ fn batch(setting: Setting) -> Subject {
                 }
                 Ok(begun.elapsed())
             })?;
-            Ok(Measured::of(events, took).counted(&place.stored(events)?))
+            Ok(Measured::of(events, took).counted(&place.published(events)?))
         }),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use event_channels::{EventId, Timestamp};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, NoTls, Statement};
 
@@ -18,11 +19,14 @@ const NOTIFY_MANY: &str = include_str!("sql/notify_many.sql");
 /// What was not received by then was lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the library would send for this payload, so that either side sends as many bytes.
+/// The envelope of this payload, as whoever sends it by hand has to write it: with an id that no
+/// other event has, and the present time. A few bytes are missing at the end of the time.
 pub(super) fn text(payloads: &Payloads, number: usize) -> String {
     format!(
-        r#"{{"event_id":"0193a5c07c3b7d1e8f0011223344{number:04x}","payload":{},"metadata":null,"published_at":"2026-01-01T00:00:00.000000+00:00"}}"#,
-        payloads.text(number)
+        r#"{{"event_id":"{}","payload":{},"metadata":null,"published_at":"{:.6}"}}"#,
+        EventId::new(),
+        payloads.text(number),
+        Timestamp::now(),
     )
 }
 

@@ -9,7 +9,7 @@ use events_testkit::postgres::{Server, ServerOptions};
 use super::bare::Counter;
 use crate::case::{Effort, Result, Setting};
 use crate::measured::Tally;
-use crate::place::Place;
+use crate::place::{Counting, Place};
 
 static SERVER: OnceLock<std::result::Result<Server, Missing>> = OnceLock::new();
 
@@ -34,7 +34,7 @@ pub(super) fn config(url: &str) -> Result<EventsConfig> {
         .listener_overflow(Overflow::Block))
 }
 
-/// A database for notifications. Nothing is stored in it, so nothing can be filled in or left.
+/// A database for notifications; nothing is stored in it.
 pub(super) struct Database {
     url: String,
 }
@@ -52,22 +52,6 @@ impl Place for Database {
 
     fn config(&self, _: &Setting) -> Result<EventsConfig> {
         config(&self.url)
-    }
-
-    fn fill(&self, _: usize, _: usize) -> Result<()> {
-        Err("notifications cannot be stored ahead".into())
-    }
-
-    fn stored(&self, _: usize) -> Result<Tally> {
-        Err("notifications are not stored".into())
-    }
-
-    fn check_all_acked(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn wait_until_acked(&self) -> Result<()> {
-        Ok(())
     }
 }
 
@@ -91,20 +75,10 @@ impl Place for Counted {
     fn config(&self, setting: &Setting) -> Result<EventsConfig> {
         self.database.config(setting)
     }
+}
 
-    fn fill(&self, events: usize, payload_bytes: usize) -> Result<()> {
-        self.database.fill(events, payload_bytes)
-    }
-
-    fn stored(&self, events: usize) -> Result<Tally> {
+impl Counting for Counted {
+    fn published(&self, events: usize) -> Result<Tally> {
         self.counter.tally(events)
-    }
-
-    fn check_all_acked(&self) -> Result<()> {
-        self.database.check_all_acked()
-    }
-
-    fn wait_until_acked(&self) -> Result<()> {
-        self.database.wait_until_acked()
     }
 }

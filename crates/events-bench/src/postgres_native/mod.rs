@@ -3,8 +3,7 @@
 mod bare;
 mod database;
 mod latency;
-mod publish_batch;
-mod publish_single;
+mod publish;
 mod receive;
 
 use crate::case::{Api, Comparison, Setting};
@@ -12,8 +11,7 @@ use crate::case::{Api, Comparison, Setting};
 /// Every case with its variants, in the order in which they are measured.
 pub(crate) fn comparisons() -> Vec<Comparison> {
     [
-        publish_single::comparisons(),
-        publish_batch::comparisons(),
+        publish::comparisons(),
         receive::comparisons(),
         latency::comparisons(),
     ]

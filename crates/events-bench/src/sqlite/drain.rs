@@ -9,7 +9,7 @@ use super::raw::{Raw, connect};
 use crate::case::{Bound, Comparison, Metric, Other, Rule, SMALL, Setting, Subject};
 use crate::measured::{Measured, Tally};
 use crate::ours::drain::{events, ours};
-use crate::place::Place as _;
+use crate::place::{Place as _, Tables as _};
 
 /// How many events the raw limit claims and acknowledges at once.
 pub(super) const RAW_BATCH: i64 = 100;

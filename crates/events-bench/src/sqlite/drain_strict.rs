@@ -11,7 +11,7 @@ use super::raw::{Raw, connect};
 use crate::case::{Api, Bound, Comparison, Metric, Other, Rule, SMALL, Setting, Subject};
 use crate::measured::{Measured, Tally};
 use crate::ours::drain_strict::{events, ours};
-use crate::place::Place as _;
+use crate::place::{Place as _, Tables as _};
 use crate::runtime::block_on;
 
 const CASE: &str = "drain_strict";

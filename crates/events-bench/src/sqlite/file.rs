@@ -12,7 +12,7 @@ use super::raw::{self, Raw, now_micros};
 use crate::case::{Effort, Result, Setting};
 use crate::measured::Tally;
 use crate::payload::{Payloads, read};
-use crate::place::Place;
+use crate::place::{Counting, Place, Tables};
 use crate::runtime::block_on;
 
 const PAYLOADS: &str = include_str!("sql/payloads.sql");
@@ -62,19 +62,10 @@ impl Place for File {
             .retention(setting.retention);
         Ok(config)
     }
+}
 
-    fn fill(&self, events: usize, payload_bytes: usize) -> Result<()> {
-        let connection = raw::connect(&self.path(), Durability::Process)?;
-        let payloads = Payloads::of(payload_bytes);
-        let mut raw = Raw::prepare(&connection)?;
-        for first in (0..events).step_by(BATCH) {
-            let numbers = first..(first + BATCH).min(events);
-            raw.insert_all(numbers.map(|number| payloads.text(number)))?;
-        }
-        Ok(())
-    }
-
-    fn stored(&self, events: usize) -> Result<Tally> {
+impl Counting for File {
+    fn published(&self, events: usize) -> Result<Tally> {
         let connection = raw::connect(&self.path(), Durability::Process)?;
         let tally = Tally::new(events);
         let mut statement = connection.prepare(PAYLOADS)?;
@@ -85,6 +76,19 @@ impl Place for File {
             tally.note(number);
         }
         Ok(tally)
+    }
+}
+
+impl Tables for File {
+    fn fill(&self, events: usize, payload_bytes: usize) -> Result<()> {
+        let connection = raw::connect(&self.path(), Durability::Process)?;
+        let payloads = Payloads::of(payload_bytes);
+        let mut raw = Raw::prepare(&connection)?;
+        for first in (0..events).step_by(BATCH) {
+            let numbers = first..(first + BATCH).min(events);
+            raw.insert_all(numbers.map(|number| payloads.text(number)))?;
+        }
+        Ok(())
     }
 
     fn check_all_acked(&self) -> Result<()> {

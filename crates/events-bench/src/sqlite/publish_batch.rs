@@ -8,7 +8,7 @@ use crate::case::{Bound, Comparison, Metric, Other, Rule, SMALL, Setting, Subjec
 use crate::measured::Measured;
 use crate::ours::publish_batch::{BATCH, events, ours};
 use crate::payload::Payloads;
-use crate::place::Place as _;
+use crate::place::{Counting as _, Place as _};
 
 const CASE: &str = "publish_batch100";
 
@@ -44,7 +44,7 @@ fn raw(setting: Setting) -> Subject {
                 raw.insert_all(numbers.map(|number| payloads.text(number)))?;
             }
             let took = begun.elapsed();
-            Ok(Measured::of(events, took).counted(&file.stored(events)?))
+            Ok(Measured::of(events, took).counted(&file.published(events)?))
         }),
     }
 }

@@ -9,7 +9,7 @@ use crate::case::{Api, Bound, Comparison, Metric, Other, Rule, SMALL, Setting, S
 use crate::measured::{Laps, Measured};
 use crate::ours::publish_single::{events, ours};
 use crate::payload::Payloads;
-use crate::place::Place as _;
+use crate::place::{Counting as _, Place as _};
 use crate::runtime::block_on;
 
 const CASE: &str = "publish_single";
@@ -62,7 +62,7 @@ pub(super) fn raw(setting: Setting) -> Subject {
                 raw.insert(&payloads.text(number))?;
                 laps.lap();
             }
-            Ok(Measured::laps(laps).counted(&file.stored(events)?))
+            Ok(Measured::laps(laps).counted(&file.published(events)?))
         }),
     }
 }
@@ -85,7 +85,7 @@ fn hop(setting: Setting) -> Subject {
                 }
                 Ok(laps)
             })?;
-            Ok(Measured::laps(laps).counted(&file.stored(events)?))
+            Ok(Measured::laps(laps).counted(&file.published(events)?))
         }),
     }
 }
