@@ -3,6 +3,7 @@
 mod capabilities;
 mod conformance;
 mod durability;
+mod examples;
 mod file;
 mod options;
 mod postgres_admin;
