@@ -2,6 +2,7 @@
 //! names.
 
 mod claims;
+mod clean_up;
 mod example;
 mod faults;
 mod foreign;

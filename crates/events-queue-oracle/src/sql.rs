@@ -149,6 +149,7 @@ mod tests {
             ),
             (&all.remove_acked, "status = 4"),
             (&all.key_forget, "expires_at <="),
+            (&all.requeue, "lease_token + 1"),
         ] {
             assert!(sql.contains(condition), "{sql}");
         }
