@@ -299,7 +299,7 @@ impl Desk {
     pub(crate) fn break_down(self: &Arc<Self>, seat: usize) {
         let mut state = self.state.lock();
         state.calls.remove(&seat);
-        state.broken = !state.left;
+        state.broken |= !state.left;
         drop(state);
         self.leave();
     }

@@ -33,10 +33,22 @@ struct Seat<'a> {
 
 /// The life of the thread. A panic ends the stream with an error; what was held goes back.
 pub(crate) fn run(desk: &Arc<Desk>, number: usize) {
-    if catch_unwind(AssertUnwindSafe(|| serve(desk, number))).is_err() {
-        desk.break_down(number);
-    }
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let _breaks = Breaks(desk, number);
+        serve(desk, number);
+    }));
     desk.stand_up();
+}
+
+/// Tells the desk of a panic, before what was declared earlier is dropped by it.
+struct Breaks<'a>(&'a Arc<Desk>, usize);
+
+impl Drop for Breaks<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.break_down(self.1);
+        }
+    }
 }
 
 /// Serves the desk until its consumer is gone and nothing is held.
@@ -188,7 +200,10 @@ impl Seat<'_> {
             desk.settled();
             return Ok(true);
         };
+        // Whoever has the answer to the verdict may ask for the next event, and learns of a panic then.
+        let breaks = Breaks(desk, self.number);
         let settled = self.record_on(&session, in_hand, verdict);
+        drop(breaks);
         match &settled {
             Ok(_) => self.session = Some(session),
             Err(_) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events_core::{Backend as _, NewEvent, RetryAfter, Verdict};
+use events_core::{Backend as _, NewEvent, PublishOptions, RetryAfter, Verdict};
 use events_oracle_aq::AqBackend;
 use serde_json::{Value, json};
 
@@ -21,10 +21,12 @@ fn raw_queue() -> Database {
 /// Publishes the longest text that the backend takes; answers its length.
 fn publish_longest(backend: &AqBackend) -> usize {
     let most = backend.capabilities().max_event_bytes.unwrap();
+    // So that the envelope and not the payload is what fills the queue.
+    let options = PublishOptions::new().metadata(json!({"filler": "y".repeat(300)}));
     (0..most)
         .rev()
         .find(|length| {
-            let event = NewEvent::new("orders", "x".repeat(*length));
+            let event = NewEvent::new("orders", "x".repeat(*length)).options(options.clone());
             backend.publish(vec![event]).wait().is_ok()
         })
         .unwrap()
