@@ -184,6 +184,11 @@ impl<S: QueueStore> Consumer<S> {
         })
     }
 
+    /// Gives up the claim that is under way; what it brings yet is given back.
+    pub(crate) fn give_up_claim(&self) {
+        self.buffer.claiming.give_up();
+    }
+
     /// Takes in the answer of a claim that was left for a wait.
     pub(crate) fn served(
         &mut self,

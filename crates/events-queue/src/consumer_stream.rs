@@ -133,6 +133,7 @@ impl<S: QueueStore> Stream for ConsumerStream<S> {
             {
                 this.wait = None;
                 this.renewal = None;
+                this.consumer.give_up_claim();
                 continue;
             }
             return polled;

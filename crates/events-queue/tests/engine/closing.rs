@@ -110,6 +110,29 @@ async fn a_closer_ends_a_wait() {
     );
 }
 
+/// A stream that is closed while its claim is under way ends at once: it does not wait for the
+/// answer, for which its own thread may be needed.
+#[test]
+fn a_closer_ends_a_stream_whose_claim_is_under_way() {
+    let (tell, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let ends = runtime.unwrap().block_on(async {
+            let store = ScriptedStore::still();
+            let backend = start(&store, calm());
+            let mut stream = subscribe(&backend, 1).await;
+            let closer = stream.closer();
+            store.hold_claims(true);
+            idle(&mut stream).await;
+            closer.close();
+            stream.next().await.is_none()
+        });
+        tell.send(ends)
+    });
+    let ends = ended.recv_timeout(Duration::from_secs(30));
+    assert_eq!(ends, Ok(true), "it does not end");
+}
+
 /// A claim that meets a shutdown is told that the channel is closed: that is the end, and no
 /// failure. While the channel is open the same error is one.
 #[tokio::test]
