@@ -96,7 +96,7 @@ async fn retention_seconds() {
 /// D9: options of another database are accepted, checked, and change nothing here.
 #[tokio::test]
 async fn options_of_other_databases_are_ignored() {
-    let keys = "in_memory = true\naq_queue = 'APP_EVENTS'\naq_wait_seconds = 10\naq_visibility = 'AQMSG_VISIBLE'\n\
+    let keys = "in_memory = true\naq_queue = 'APP_EVENTS'\naq_groups = true\naq_wait_seconds = 10\naq_visibility = 'AQMSG_VISIBLE'\n\
                 listener_queue_capacity = 5\nlistener_overflow = 'block'\nspill_table = 'spilled'";
     let (with, without) = (folder(), folder());
     open(&with, keys).await.publish("orders", 1).await.unwrap();

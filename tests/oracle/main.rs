@@ -15,4 +15,12 @@ mod support;
 
 events_testkit::conformance!(oracle_aq, events_testkit::Harness::oracle_aq());
 events_testkit::conformance!(oracle_txeventq, events_testkit::Harness::oracle_txeventq());
+events_testkit::conformance!(
+    oracle_aq_groups,
+    events_testkit::Harness::oracle_aq().map(events_testkit::Harness::with_groups)
+);
+events_testkit::conformance!(
+    oracle_txeventq_groups,
+    events_testkit::Harness::oracle_txeventq().map(events_testkit::Harness::with_groups)
+);
 events_testkit::conformance!(oracle_table, events_testkit::Harness::oracle());

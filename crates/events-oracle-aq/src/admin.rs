@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use events_core::{
-    Admin, Backend as _, ChannelName, DeadLetter, Error, ErrorKind, EventId, GroupName, Op,
-    Pending, Result, Stats, Subscribe,
+    Admin, ChannelName, DeadLetter, Error, ErrorKind, EventId, GroupName, Op, Pending, Result,
+    Stats, Subscribe,
 };
 use events_oracle_session::Session;
 
 use crate::AqBackend;
+use crate::census;
 use crate::dead::{self, Dead};
+use crate::group::Group;
 use crate::queue::Queue;
 
 impl AqBackend {
@@ -50,19 +52,50 @@ impl AqBackend {
     }
 }
 
+impl AqBackend {
+    /// Takes a consumer group off, with every event that waits for it and its dead letters; `None`
+    /// is the default group. The answer is false when it was not registered.
+    ///
+    /// What its consumers hold stays theirs until they settle it; nothing new comes to them.
+    ///
+    /// # Errors
+    /// `Unsupported` without groups, and what the server says.
+    pub fn unregister_group(
+        &self,
+        channel: ChannelName,
+        group: Option<GroupName>,
+    ) -> Pending<bool> {
+        if !self.context.config.groups {
+            return Pending::ready(Err(Error::new(ErrorKind::Unsupported, Op::Admin)
+                .because("without aq_groups = true there is no consumer group to take off")
+                .in_backend(self.context.name)));
+        }
+        let context = Arc::clone(&self.context);
+        let group = Group::new(channel.clone(), group);
+        self.on_queue(channel, move |session, _, _| {
+            context.unregister(session, &group)
+        })
+    }
+}
+
 impl Admin for AqBackend {
-    /// The queue itself is the default group, which is always there.
+    /// Without groups the queue itself is the default group, which is always there.
     fn subscribe_group(&self, channel: ChannelName, group: Option<GroupName>) -> Pending<bool> {
         let mut request = Subscribe::new(channel);
         request.group = group;
-        let checked = self
-            .check_open(Op::Subscribe)
-            .and_then(|()| request.check_supported(&self.capabilities()));
-        Pending::ready(
-            checked
-                .map(|()| false)
-                .map_err(|error| error.in_backend(self.context.name)),
-        )
+        if let Err(error) = self.check(&request) {
+            return Pending::ready(Err(error.in_backend(self.context.name)));
+        }
+        if !self.context.config.groups {
+            return Pending::ready(Ok(false));
+        }
+        let context = Arc::clone(&self.context);
+        let group = Group::new(request.channel, request.group);
+        self.workers.submit(Op::Subscribe, move |session| {
+            context
+                .register(session, Op::Subscribe, &group)
+                .map_err(|error| error.in_backend(context.name))
+        })
     }
 
     /// Messages that a session holds count as ready, and no age is known.
@@ -80,14 +113,14 @@ impl Admin for AqBackend {
                 .in_backend(self.context.name)));
         }
         self.on_queue(asked, move |session, queue, channel| {
-            let counted = dead::census(session, queue)?;
+            let counted = census::census(session, queue)?;
             if all {
                 return Ok(counted);
             }
             let found = counted.into_iter().find(|stats| stats.channel == *channel);
-            Ok(vec![
-                found.unwrap_or_else(|| dead::no_events(channel.clone())),
-            ])
+            Ok(vec![found.unwrap_or_else(|| {
+                census::no_events(queue, channel.clone())
+            })])
         })
     }
 

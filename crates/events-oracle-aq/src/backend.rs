@@ -15,9 +15,10 @@ use parking_lot::Mutex;
 
 use crate::context::{Context, Reply};
 use crate::desk::Desk;
+use crate::group::{self, Group};
 use crate::message::Wanted;
 use crate::publisher;
-use crate::queue::{DEAD, Queue};
+use crate::queue::{self, DEAD, Queue};
 use crate::subscription::AqSubscription;
 
 /// The pause between looks that do not wait, unless one is asked for.
@@ -40,11 +41,15 @@ impl AqBackend {
         queue: Option<&Queue>,
         database: String,
     ) -> Self {
-        let settles = context.settles();
+        let (settles, groups) = (context.settles(), context.config.groups);
         Self {
             capabilities: Capabilities {
                 durable: true,
-                fan_out: FanOut::Competing,
+                fan_out: if groups {
+                    FanOut::Groups
+                } else {
+                    FanOut::Competing
+                },
                 settlement: if settles {
                     SettlementMode::Session
                 } else {
@@ -59,7 +64,11 @@ impl AqBackend {
                 atomic_batch: true,
                 max_event_bytes: publisher::most(queue),
                 // The correlation of a dead letter is its channel with a sign before it.
-                max_name_bytes: MAX_NAME_BYTES - DEAD.len_utf8(),
+                max_name_bytes: if groups {
+                    group::MAX_NAME_BYTES
+                } else {
+                    MAX_NAME_BYTES - DEAD.len_utf8()
+                },
             },
             context,
             workers,
@@ -76,8 +85,14 @@ impl AqBackend {
         Ok(())
     }
 
-    fn check(&self, request: &Subscribe) -> Result<()> {
+    /// Refuses what these queues cannot honour.
+    pub(crate) fn check(&self, request: &Subscribe) -> Result<()> {
         self.check_open(Op::Subscribe)?;
+        if request.group.is_some() && !self.context.config.groups {
+            return Err(Error::new(ErrorKind::Unsupported, Op::Subscribe).because(
+                "consumer groups on Oracle's queues need aq_groups = true and a queue that was made with it; set it, leave the group out, or use the backend poll_queue",
+            ));
+        }
         request.check_supported(&self.capabilities)?;
         if request.prefetch.is_some_and(|events| events > 1) {
             return Err(Error::new(ErrorKind::InvalidConfig, Op::Subscribe).because(
@@ -109,17 +124,35 @@ impl Backend for AqBackend {
             return Pending::ready(Err(error.in_backend(self.context.name)));
         }
         let context = Arc::clone(&self.context);
-        let channel = request.channel.clone();
+        let group = Group::new(request.channel.clone(), request.group.clone());
         let found = self.workers.submit(Op::Subscribe, move |session| {
-            context.queue(session, Op::Subscribe, &channel)
+            let queue = context.queue(session, Op::Subscribe, &group.channel)?;
+            if queue.multiple {
+                context.register(session, Op::Subscribe, &group)?;
+            }
+            Ok(queue)
         });
         let context = Arc::clone(&self.context);
         let desks = Arc::clone(&self.desks);
         let closer = self.closer.clone();
         found.then(move |found| {
+            let queue = found.map_err(|error| error.in_backend(context.name))?;
+            let group = Group::new(request.channel.clone(), request.group);
+            let names = &context.queue_name;
+            let (condition, again, dead) = if queue.multiple {
+                (group.condition(names), group.own(), group.dead())
+            } else {
+                let channel = &group.channel;
+                let again = channel.as_str().to_owned();
+                (names.condition(channel), again, queue::dead(channel))
+            };
             let wanted = Wanted {
-                queue: found.map_err(|error| error.in_backend(context.name))?,
-                condition: context.queue_name.condition(&request.channel),
+                consumer: queue.multiple.then(|| group.subscriber()),
+                condition,
+                again,
+                dead,
+                group: group.name,
+                queue,
                 immediate: !context.settles(),
                 wait_seconds: context.config.wait_seconds(request.poll_interval),
             };

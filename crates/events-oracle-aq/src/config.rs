@@ -50,6 +50,8 @@ pub struct AqConfig {
     pub flavour: Flavour,
     /// `[SCHEMA.]NAME`; `{channel}` in it stands for the channel, so that each has a queue.
     pub queue: String,
+    /// The queue is for multiple consumers, and each group of a channel is a subscriber of it.
+    pub groups: bool,
     /// The longest wait inside the database; rounded up to whole seconds, 0 looks and comes back.
     pub wait: Duration,
     /// The pause between two looks that do not wait; when it was asked for it also bounds `wait`.
@@ -80,6 +82,7 @@ impl AqConfig {
             server,
             flavour,
             queue: "SQLSPEC_EVENTS_QUEUE".to_owned(),
+            groups: false,
             wait: Duration::from_secs(5),
             poll_interval: None,
             visibility: Visibility::OnCommit,

@@ -1,6 +1,6 @@
 //! What all parts of one backend share: settings, found queues, and who holds what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::answer::{Answer, Promise, promised};
 use crate::config::{AqConfig, Visibility};
 use crate::desk::Desk;
+use crate::group::{self, Group};
 use crate::queue::{Queue, QueueName};
 use crate::verdicts::Verdicts;
 
@@ -73,6 +74,8 @@ pub(crate) struct Context {
     holds: Mutex<HashMap<i64, Arc<Hold>>>,
     verdicts: Verdicts,
     found: Mutex<HashMap<String, Queue>>,
+    /// Channels that are known to have a group.
+    grouped: Mutex<HashSet<ChannelName>>,
 }
 
 /// What a verdict is answered: at once, or when the session has done it.
@@ -94,6 +97,7 @@ impl Context {
             holds: Mutex::default(),
             verdicts: Verdicts::default(),
             found: Mutex::default(),
+            grouped: Mutex::default(),
             config,
         })
     }
@@ -108,9 +112,50 @@ impl Context {
         if let Some(found) = self.found.lock().get(&name) {
             return Ok(found.clone());
         }
-        let found = Queue::find(session, op, &name)?;
+        let found = Queue::find(session, op, &name, self.config.groups)?;
         self.found.lock().insert(name, found.clone());
         Ok(found)
+    }
+
+    /// Registers a group; true when it was not.
+    pub(crate) fn register(&self, session: &Session, op: Op, group: &Group) -> Result<bool> {
+        let queue = self.queue(session, op, &group.channel)?;
+        let new = group::register(session, op, &queue, group, &self.queue_name)?;
+        self.grouped.lock().insert(group.channel.clone());
+        Ok(new)
+    }
+
+    /// Takes a group off; false when it was not registered.
+    pub(crate) fn unregister(&self, session: &Session, group: &Group) -> Result<bool> {
+        let queue = self.queue(session, Op::Admin, &group.channel)?;
+        self.grouped.lock().remove(&group.channel);
+        group::unregister(session, &queue, group)
+    }
+
+    /// Registers the default group of a channel that has no group. Without one the server would
+    /// refuse what is published, or keep it for nobody.
+    pub(crate) fn have_group(
+        &self,
+        session: &Session,
+        op: Op,
+        channel: &ChannelName,
+    ) -> Result<()> {
+        let queue = self.queue(session, op, channel)?;
+        if !queue.multiple || self.grouped.lock().contains(channel) {
+            return Ok(());
+        }
+        let groups = group::registered(session, op, &queue)?;
+        if groups.iter().any(|group| group.channel == *channel) {
+            self.grouped.lock().insert(channel.clone());
+            return Ok(());
+        }
+        let default = Group::new(channel.clone(), None);
+        self.register(session, op, &default).map(drop)
+    }
+
+    /// What was known of groups is not so.
+    pub(crate) fn look_for_groups_again(&self) {
+        self.grouped.lock().clear();
     }
 
     /// Notes a message that a session of this desk holds.

@@ -1,74 +1,30 @@
-//! What stands in a queue table beside the events that wait: counts, and dead letters.
+//! Dead letters, as the view of the queue table shows them.
 //!
-//! The view `AQ$<queue table>` shows it without taking anything out. Dead letters are of two kinds:
-//! messages that a consumer put back under another correlation, with reason and time, and messages
+//! They are of two kinds: messages that a consumer put back under another correlation, with reason and time, and messages
 //! that the server itself has moved to the exception queue, about which it says less.
 
-use events_core::{
-    ChannelName, DeadLetter, Error, ErrorKind, EventId, GroupStats, Op, Result, Stats, Timestamp,
-};
+use events_core::{ChannelName, DeadLetter, ErrorKind, EventId, Op, Result, Timestamp};
 use events_oracle_session::oracle::sql_type::OracleType;
 use events_oracle_session::{Columns as _, Session, Value, oracle, oracle_error};
 use serde_json::Value as Json;
 
 use crate::envelope::Envelope;
+use crate::group::Group;
 use crate::message::{self, Outgoing};
 use crate::queue::{self, PayloadKind, Queue};
 use crate::sql;
+use crate::view::{exception_queue, look};
 
 /// A dead letter, and where it is.
 pub(crate) struct Dead {
     pub(crate) letter: DeadLetter,
     envelope: Envelope,
+    /// Whose it is, where there are groups. The server does not keep that of what it put away itself,
+    /// unless the group had put it back before.
+    group: Option<Group>,
     message: Vec<u8>,
     queue: String,
     priority: i64,
-}
-
-/// Counts by channel.
-pub(crate) fn census(session: &Session, queue: &Queue) -> Result<Vec<Stats>> {
-    let (_, name) = queue.parts();
-    let binds = [
-        ("queue_name", Value::from(name)),
-        ("exception_queue", Value::from(&*exception_queue(queue))),
-    ];
-    let read = |row: &oracle::Row| {
-        let messages = u64::try_from(row.integer(3)?).unwrap_or_default();
-        Ok((row.text(0)?, row.text(1)?, row.text(2)?, messages))
-    };
-    let rows = look(session, queue, sql::CENSUS, &binds, usize::MAX, read)?;
-    let mut all: Vec<Stats> = Vec::new();
-    for (correlation, place, state, messages) in rows {
-        let dead = correlation.strip_prefix(queue::DEAD);
-        // What has another correlation, or none, is no channel's.
-        let Ok(channel) = ChannelName::new(dead.unwrap_or(&correlation)) else {
-            continue;
-        };
-        let at = all.iter().position(|stats| stats.channel == channel);
-        let at = at.unwrap_or_else(|| {
-            all.push(no_events(channel));
-            all.len() - 1
-        });
-        let counts = &mut all[at].groups[0];
-        if dead.is_some() || place != name {
-            counts.dead += messages;
-        } else if state.starts_with("WAIT") {
-            counts.delayed += messages;
-        } else if state == "PROCESSED" {
-            counts.acked += messages;
-        } else {
-            counts.ready += messages;
-        }
-    }
-    all.sort_by(|one, other| one.channel.as_str().cmp(other.channel.as_str()));
-    Ok(all)
-}
-
-/// The counts of a channel in whose queue there is nothing of it.
-pub(crate) fn no_events(channel: ChannelName) -> Stats {
-    let mut stats = Stats::new(channel);
-    stats.groups.push(GroupStats::default());
-    stats
 }
 
 /// The newest dead letters of a channel.
@@ -79,15 +35,24 @@ pub(crate) fn list(
     limit: usize,
 ) -> Result<Vec<Dead>> {
     let (_, name) = queue.parts();
-    let binds = [
+    let mut binds = vec![
         ("queue_name", Value::from(name)),
-        ("dead", Value::from(&*queue::dead(channel))),
         ("exception_queue", Value::from(&*exception_queue(queue))),
         ("channel", Value::from(channel.as_str())),
     ];
-    let text = match queue.payload {
-        PayloadKind::Json => sql::DEAD_JSON,
-        PayloadKind::Raw => sql::DEAD_RAW,
+    if queue.multiple {
+        // Without the name of a group it is how the correlations of all of them begin.
+        let any = Group::new(channel.clone(), None);
+        binds.push(("dead", Value::from(&*any.dead())));
+        binds.push(("own", Value::from(&*any.own())));
+    } else {
+        binds.push(("dead", Value::from(&*queue::dead(channel))));
+    }
+    let text = match (queue.payload, queue.multiple) {
+        (PayloadKind::Json, false) => sql::DEAD_JSON,
+        (PayloadKind::Raw, false) => sql::DEAD_RAW,
+        (PayloadKind::Json, true) => sql::DEAD_OF_GROUPS_JSON,
+        (PayloadKind::Raw, true) => sql::DEAD_OF_GROUPS_RAW,
     };
     let read = |row: &oracle::Row| {
         let message = row.bytes(0)?.unwrap_or_default();
@@ -98,9 +63,17 @@ pub(crate) fn list(
         let id = <[u8; 16]>::try_from(&*message).unwrap_or_default();
         let envelope = Envelope::decode(Some(&*body).filter(|body| !body.is_empty()), id);
         let rollbacks = u32::try_from(row.integer(2)?).unwrap_or_default();
+        let group = if queue.multiple {
+            Group::of_correlation(&row.text(5)?).and_then(|(_, group, _)| group)
+        } else {
+            None
+        };
+        let mut letter = letter(channel, &envelope, &body, rollbacks);
+        letter.group = group.as_ref().and_then(|group| group.name.clone());
         Ok(Dead {
-            letter: letter(channel, &envelope, &body, rollbacks),
+            letter,
             envelope,
+            group,
             message,
             queue: row.text(1)?,
             priority: row.integer(3)?,
@@ -142,6 +115,12 @@ pub(crate) fn take(session: &Session, queue: &Queue, dead: Vec<Dead>) -> Result<
     };
     let mut taken = Vec::with_capacity(dead.len());
     for dead in dead {
+        // What the server has put away is no subscriber's any more.
+        let consumer = dead
+            .group
+            .as_ref()
+            .filter(|_| dead.queue == queue.parts().1)
+            .map(Group::subscriber);
         let place = match queue.parts().0 {
             Some(schema) => format!("{schema}.{}", dead.queue),
             None => dead.queue.clone(),
@@ -150,6 +129,7 @@ pub(crate) fn take(session: &Session, queue: &Queue, dead: Vec<Dead>) -> Result<
             let mut statement = session.connection().statement(text).build()?;
             statement.execute_named(&[
                 ("wanted", &dead.message),
+                ("consumer_name", &consumer),
                 ("found", &OracleType::Number(0, 0)),
                 ("queue_name", &place),
             ])?;
@@ -185,7 +165,9 @@ pub(crate) fn put_back(
         Outgoing {
             queue: queue.clone(),
             body: dead.envelope.encode(channel),
-            correlation: channel.as_str().to_owned(),
+            correlation: dead
+                .group
+                .map_or_else(|| channel.as_str().to_owned(), |group| group.own()),
             priority: dead.priority,
             delay_seconds: 0,
             expiration_seconds: None,
@@ -199,49 +181,4 @@ pub(crate) fn put_back(
 pub(crate) fn wanted(dead: Vec<Dead>, ids: Option<&[EventId]>) -> Vec<Dead> {
     let is_wanted = |dead: &Dead| ids.is_none_or(|ids| ids.contains(&dead.letter.event_id));
     dead.into_iter().filter(is_wanted).collect()
-}
-
-/// The queue to which the server moves what it gives up.
-fn exception_queue(queue: &Queue) -> String {
-    format!("AQ$_{}_E", queue.table)
-}
-
-/// Runs a query on the view of the queue's table.
-fn look<T>(
-    session: &Session,
-    queue: &Queue,
-    text: &str,
-    binds: &[(&str, Value)],
-    limit: usize,
-    read: impl FnMut(&oracle::Row) -> oracle::Result<T>,
-) -> Result<Vec<T>> {
-    let plain = |name: &str| {
-        name.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_$#".contains(&b))
-    };
-    if !plain(&queue.table) {
-        return Err(Error::new(ErrorKind::Unsupported, Op::Admin).because(format!(
-            "the queue {} is in a queue table whose name is not made of letters, digits, _, $ and #",
-            queue.name
-        )));
-    }
-    let view = match queue.parts().0 {
-        Some(schema) => format!("\"{schema}\".\"AQ${}\"", queue.table),
-        None => format!("\"AQ${}\"", queue.table),
-    };
-    let rows = session.query(
-        Op::Admin,
-        &text.replace(sql::VIEW, &view),
-        binds,
-        limit,
-        read,
-    );
-    rows.map_err(|error| match error.kind() {
-        ErrorKind::SchemaMissing => Error::new(ErrorKind::Permission, Op::Admin)
-            .because(format!(
-                "the view {view} is not there for this user; its owner says GRANT SELECT ON {view}"
-            ))
-            .caused_by(error),
-        _ => error,
-    })
 }

@@ -85,7 +85,14 @@ impl Desk {
         patient: bool,
     ) -> Result<Arc<Self>> {
         let desk = Arc::new(Self {
-            meter: context.meters.of(&channel),
+            meter: match &wanted.group {
+                None => context.meters.of(&channel),
+                group => Arc::new(context.config.telemetry.channel(
+                    context.name,
+                    &channel,
+                    group.as_ref(),
+                )),
+            },
             context,
             channel,
             wanted,

@@ -1,8 +1,8 @@
 //! The two calls of `DBMS_AQ`, with their variables.
 
-use events_core::{Error, Op, Result};
+use events_core::{Error, GroupName, Op, Result};
 use events_oracle_session::oracle::sql_type::OracleType;
-use events_oracle_session::{Session, Value, oracle_error};
+use events_oracle_session::{Session, Value, oracle, oracle_error};
 
 use crate::config::LONGEST;
 use crate::queue::{PayloadKind, Queue};
@@ -36,6 +36,14 @@ pub(crate) struct Incoming {
 pub(crate) struct Wanted {
     pub(crate) queue: Queue,
     pub(crate) condition: String,
+    /// The group, for counters.
+    pub(crate) group: Option<GroupName>,
+    /// The subscriber of the group, in a queue for multiple consumers.
+    pub(crate) consumer: Option<String>,
+    /// The correlation of what is put back.
+    pub(crate) again: String,
+    /// The correlation of what is given up.
+    pub(crate) dead: String,
     pub(crate) immediate: bool,
     pub(crate) wait_seconds: u64,
 }
@@ -95,7 +103,10 @@ impl Outgoing {
             ("delay_seconds", seconds(self.delay_seconds)),
             (
                 "expiration_seconds",
-                self.expiration_seconds.map_or(Value::from(-1), seconds),
+                self.expiration_seconds
+                    // The server would put it away for all groups, also for those that had it.
+                    .filter(|_| !self.queue.multiple)
+                    .map_or(Value::from(-1), seconds),
             ),
             ("queue_name", Value::from(self.queue.name.as_str())),
         ]
@@ -104,14 +115,19 @@ impl Outgoing {
 
 /// Puts messages into their queues: those of one kind together.
 pub(crate) fn enqueue(session: &Session, op: Op, messages: &[Outgoing]) -> Result<()> {
+    try_enqueue(session, messages).map_err(|error| oracle_error(op, session.backend(), error))
+}
+
+/// As [`enqueue`], for a caller who reads the code of an error.
+pub(crate) fn try_enqueue(session: &Session, messages: &[Outgoing]) -> oracle::Result<()> {
     for run in messages.chunk_by(|one, next| one.statement() == next.statement()) {
         match run {
             [one] => {
-                session.execute(op, one.statement(), &one.binds())?;
+                session.try_execute(one.statement(), &one.binds())?;
             }
             many => {
                 let rows: Vec<_> = many.iter().map(Outgoing::binds).collect();
-                session.run_each(op, many[0].statement(), &rows)?;
+                session.try_run_each(many[0].statement(), &rows)?;
             }
         }
     }
@@ -138,6 +154,7 @@ pub(crate) fn dequeue(session: &Session, wanted: &Wanted) -> Result<Option<Incom
             ("visibility", &visibility),
             ("wait_seconds", &wait),
             ("deq_condition", &wanted.condition),
+            ("consumer_name", &wanted.consumer),
             ("queue_name", &wanted.queue.name),
             ("found", &number),
             ("payload", &payload),

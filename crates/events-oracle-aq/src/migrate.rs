@@ -61,6 +61,7 @@ fn block(config: &AqConfig, session: &Session, direction: Direction) -> Result<S
     };
     let mut queue = AqQueue::new(kind, &config.queue)?;
     queue.raw = !session.version().has_json();
+    queue.multiple_consumers = config.groups;
     queue.max_retries = config.max_attempts;
     match direction {
         Direction::Up => {

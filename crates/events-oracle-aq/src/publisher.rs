@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use events_core::telemetry::Count;
 use events_core::{Capabilities, ChannelName, EventId, NewEvent, Op, Pending, Result, Timestamp};
-use events_oracle_session::{Session, Workers};
+use events_oracle_session::{Session, Workers, oracle_error};
 
 use crate::config::whole_seconds;
 use crate::context::Context;
 use crate::envelope::Envelope;
+use crate::group::is_without_recipients;
 use crate::message::{self, Outgoing};
 use crate::queue::{PayloadKind, Queue};
 
@@ -86,6 +87,7 @@ fn check(
 fn store(context: &Context, session: &Session, events: &[(EventId, Checked)]) -> Result<()> {
     let mut messages = Vec::with_capacity(events.len());
     for (_, event) in events {
+        context.have_group(session, Op::Publish, &event.channel)?;
         let message = Outgoing {
             queue: context.queue(session, Op::Publish, &event.channel)?,
             body: event.body.clone(),
@@ -97,7 +99,17 @@ fn store(context: &Context, session: &Session, events: &[(EventId, Checked)]) ->
         message.check()?;
         messages.push(message);
     }
-    message::enqueue(session, Op::Publish, &messages)?;
+    let mut enqueued = message::try_enqueue(session, &messages);
+    if enqueued.as_ref().is_err_and(is_without_recipients) {
+        // The last group was taken off since it was looked for.
+        session.rollback(Op::Publish)?;
+        context.look_for_groups_again();
+        for (_, event) in events {
+            context.have_group(session, Op::Publish, &event.channel)?;
+        }
+        enqueued = message::try_enqueue(session, &messages);
+    }
+    enqueued.map_err(|error| oracle_error(Op::Publish, context.name, error))?;
     session.commit(Op::Publish)
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct Queue {
     /// The name of its queue table, without the schema.
     pub(crate) table: String,
     pub(crate) payload: PayloadKind,
+    /// Its consumers are subscribers, each of which gets every message that its rule lets through.
+    pub(crate) multiple: bool,
 }
 
 impl Queue {
@@ -100,9 +102,9 @@ impl Queue {
         }
     }
 
-    /// Looks the queue up: it must be there, started, for single consumers, and of a payload that
-    /// is understood.
-    pub(crate) fn find(session: &Session, op: Op, name: &str) -> Result<Self> {
+    /// Looks the queue up: it must be there, started, for multiple consumers where there are to be
+    /// groups and for single ones elsewhere, and of a payload that is understood.
+    pub(crate) fn find(session: &Session, op: Op, name: &str, groups: bool) -> Result<Self> {
         let (statement, binds) = match name.split_once('.') {
             None => (sql::PROBE, vec![("queue_name", Value::from(name))]),
             Some((owner, name)) => (
@@ -139,11 +141,25 @@ impl Queue {
                 format!("the queue {name} is not started; DBMS_AQADM.START_QUEUE starts it"),
             );
         }
-        if recipients.trim() == "MULTIPLE" {
-            return refused(
-                ErrorKind::InvalidConfig,
-                format!("the queue {name} is for multiple consumers; use one for single consumers"),
-            );
+        match (recipients.trim(), groups) {
+            ("MULTIPLE", false) => {
+                return refused(
+                    ErrorKind::InvalidConfig,
+                    format!(
+                        "the queue {name} is for multiple consumers; set aq_groups = true, or use one for single consumers"
+                    ),
+                );
+            }
+            ("SINGLE", true) => {
+                return refused(
+                    ErrorKind::InvalidConfig,
+                    format!(
+                        "the queue {name} is for single consumers, and aq_groups = true needs one for multiple consumers; name another in aq_queue, which `events migrate up --backend {}` makes",
+                        session.backend()
+                    ),
+                );
+            }
+            _ => {}
         }
         let payload = match (kind.trim(), object.trim()) {
             ("RAW", _) => PayloadKind::Raw,
@@ -161,6 +177,7 @@ impl Queue {
             name: name.to_owned(),
             table,
             payload,
+            multiple: groups,
         })
     }
 }

@@ -14,7 +14,6 @@ use crate::desk::Desk;
 use crate::envelope::Envelope;
 use crate::message::{self, Incoming, Outgoing};
 use crate::pause::Pause;
-use crate::queue;
 
 /// A message in hand.
 struct InHand {
@@ -279,7 +278,7 @@ impl Seat<'_> {
         let again = Outgoing {
             queue: desk.wanted.queue.clone(),
             body: String::new(),
-            correlation: desk.channel.as_str().to_owned(),
+            correlation: desk.wanted.again.clone(),
             priority: in_hand.priority,
             delay_seconds: whole_seconds(delay),
             expiration_seconds: left,
@@ -298,7 +297,7 @@ impl Seat<'_> {
         let dead = Outgoing {
             queue: desk.wanted.queue.clone(),
             body: String::new(),
-            correlation: queue::dead(&desk.channel),
+            correlation: desk.wanted.dead.clone(),
             priority: in_hand.priority,
             delay_seconds: 0,
             expiration_seconds: None,

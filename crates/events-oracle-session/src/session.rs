@@ -193,9 +193,16 @@ impl Session {
     /// # Errors
     /// What the server says.
     pub fn run_each(&self, op: Op, block: &str, rows: &[Vec<(&str, Value)>]) -> Result<()> {
-        self.each(block, rows, false)
-            .map(drop)
+        self.try_run_each(block, rows)
             .map_err(|error| oracle_error(op, self.backend, error))
+    }
+
+    /// As [`Session::run_each`], for a caller who reads the code of an error.
+    ///
+    /// # Errors
+    /// That of the driver.
+    pub fn try_run_each(&self, block: &str, rows: &[Vec<(&str, Value)>]) -> oracle::Result<()> {
+        self.each(block, rows, false).map(drop)
     }
 
     fn each(

@@ -38,6 +38,7 @@ pub struct Harness {
     url: String,
     backend: BackendKind,
     several_channels: bool,
+    aq_groups: bool,
     _folder: Option<TempDir>,
     table: Option<String>,
     _database: Option<postgres::Database>,
@@ -50,6 +51,7 @@ impl Harness {
             url,
             backend,
             several_channels: true,
+            aq_groups: false,
             _folder: None,
             table: None,
             _database: None,
@@ -139,6 +141,15 @@ impl Harness {
         Self::on_oracle_queue(BackendKind::TxEventQ)
     }
 
+    /// The same queues with consumer groups.
+    #[must_use]
+    pub fn with_groups(self) -> Self {
+        Self {
+            aq_groups: true,
+            ..self
+        }
+    }
+
     fn on_oracle_queue(backend: BackendKind) -> Result<Self, Missing> {
         Ok(Self {
             backend,
@@ -188,6 +199,7 @@ impl Harness {
         Ok(config
             .name(name)
             .backend(self.backend)
+            .aq_groups(self.aq_groups)
             .auto_migrate(true)
             .poll_interval(Duration::from_millis(50)))
     }

@@ -206,6 +206,14 @@ impl EventsConfig {
         self
     }
 
+    /// Oracle only: consumer groups on the native backends. The queue is then one for multiple
+    /// consumers, as `migrate_up` makes it with this option.
+    #[must_use]
+    pub fn aq_groups(mut self, value: bool) -> Self {
+        self.aq_groups = value;
+        self
+    }
+
     /// Oracle only: how long one dequeue waits; 5 s by default.
     #[must_use]
     pub fn aq_wait(mut self, value: Duration) -> Self {

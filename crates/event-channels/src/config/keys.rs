@@ -184,6 +184,12 @@ pub const OPTIONS: &[OptionDoc] = &[
         "The queue of the native backends.",
     ),
     option(
+        "aq_groups",
+        "`false`",
+        "Oracle",
+        "Consumer groups on the native backends, in a queue for multiple consumers.",
+    ),
+    option(
         "aq_wait_seconds",
         "`5`",
         "Oracle",

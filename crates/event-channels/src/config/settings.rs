@@ -62,6 +62,7 @@ pub struct EventsConfig {
     pub(crate) fallback_table: bool,
     pub(crate) queue_grantees: Vec<String>,
     pub(crate) aq_queue: String,
+    pub(crate) aq_groups: bool,
     pub(crate) aq_wait: Duration,
     pub(crate) aq_visibility: Option<AqVisibility>,
     pub(crate) direct: Option<Url>,
@@ -114,6 +115,7 @@ impl EventsConfig {
             fallback_table: true,
             queue_grantees: Vec::new(),
             aq_queue: "SQLSPEC_EVENTS_QUEUE".to_owned(),
+            aq_groups: false,
             aq_wait: Duration::from_secs(5),
             aq_visibility: None,
             direct: None,
@@ -233,6 +235,7 @@ impl EventsConfig {
             ("in_memory", self.in_memory),
             ("aq_visibility", self.aq_visibility.is_some()),
             ("aq_queue", self.aq_queue != "SQLSPEC_EVENTS_QUEUE"),
+            ("aq_groups", self.aq_groups),
             ("aq_wait_seconds", self.aq_wait != Duration::from_secs(5)),
         ];
         let of_postgres = [

@@ -23,6 +23,7 @@ pub(super) fn flavour(backend: Option<BackendKind>) -> Option<Flavour> {
 fn settings(config: &EventsConfig, server: &Server, flavour: Flavour) -> AqConfig {
     let mut settings = AqConfig::new(server.clone(), flavour);
     settings.queue.clone_from(&config.aq_queue);
+    settings.groups = config.aq_groups;
     settings.wait = config.aq_wait;
     settings.poll_interval = config.poll_interval_asked.then_some(config.poll_interval);
     settings.visibility = match config.aq_visibility {

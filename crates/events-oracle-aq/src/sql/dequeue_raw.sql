@@ -13,6 +13,7 @@ BEGIN
   v_opts.visibility    := :visibility;
   v_opts.wait          := :wait_seconds;
   v_opts.deq_condition := :deq_condition;
+  v_opts.consumer_name := :consumer_name;
   :found := 0;
   BEGIN
     DBMS_AQ.DEQUEUE(

@@ -10,11 +10,12 @@ DECLARE
   v_body  RAW(32767);
   v_msgid RAW(16);
 BEGIN
-  v_opts.dequeue_mode := DBMS_AQ.REMOVE;
-  v_opts.navigation   := DBMS_AQ.FIRST_MESSAGE;
-  v_opts.visibility   := DBMS_AQ.ON_COMMIT;
-  v_opts.wait         := DBMS_AQ.NO_WAIT;
-  v_opts.msgid        := :wanted;
+  v_opts.dequeue_mode  := DBMS_AQ.REMOVE;
+  v_opts.navigation    := DBMS_AQ.FIRST_MESSAGE;
+  v_opts.visibility    := DBMS_AQ.ON_COMMIT;
+  v_opts.wait          := DBMS_AQ.NO_WAIT;
+  v_opts.msgid         := :wanted;
+  v_opts.consumer_name := :consumer_name;
   :found := 0;
   BEGIN
     DBMS_AQ.DEQUEUE(

@@ -4,6 +4,7 @@
 mod admin;
 mod basics;
 mod faults;
+mod groups;
 mod killed;
 mod options;
 mod panics;

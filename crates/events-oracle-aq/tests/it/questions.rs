@@ -6,14 +6,18 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use events_core::{Backend as _, ErrorKind, NewEvent, PublishOptions, RetryAfter};
+use events_core::{
+    Admin as _, Backend as _, ErrorKind, GroupName, NewEvent, PublishOptions, RetryAfter, Subscribe,
+};
 use events_migrations::{AqKind, AqQueue};
 use events_oracle_aq::Flavour;
 use events_oracle_session::Session;
 use events_testkit::Missing;
 use serde_json::json;
 
-use crate::support::{Database, ack, nack, next, publish, publish_with, settle, subscribe};
+use crate::support::{
+    Database, ack, channel, nack, next, nothing_within, publish, publish_with, settle, subscribe,
+};
 
 /// A queue on a real server, or the skip that is said aloud.
 fn real(question: &str, queue: impl FnOnce(&Database)) -> Option<Database> {
@@ -47,6 +51,57 @@ fn the_blocks_are_accepted() {
         let message = next(&mut events);
         assert_eq!(message.payload, payload);
         ack(&backend, &message);
+    }
+}
+
+/// Rules route to subscribers by correlation, of either kind of queue, and a subscriber gets what it
+/// put back alone; whether a view shows dead letters of groups.
+#[test]
+fn rules_route_to_groups() {
+    for (flavour, kind) in [
+        (Flavour::Aq, AqKind::Classic),
+        (Flavour::TxEventQ, AqKind::TxEventQ),
+    ] {
+        let multiple = |database: &Database| {
+            let mut queue = AqQueue::new(kind, &database.queue).unwrap();
+            queue.multiple_consumers = true;
+            database.provision(&queue);
+        };
+        let Some(database) = real("rules_route_to_groups", multiple) else {
+            return;
+        };
+        let mut config = database.config();
+        config.flavour = flavour;
+        config.groups = true;
+        let backend = events_oracle_aq::open(config).unwrap();
+        let consume = |of: &str| {
+            let mut request = Subscribe::new(channel("user_events"));
+            request.group = Some(GroupName::new(of).unwrap());
+            backend.subscribe(request).wait().unwrap()
+        };
+        let (mut one, mut other) = (consume("one"), consume("other"));
+        publish(&backend, "userXevents", 0);
+        let id = publish(&backend, "user_events", 1);
+        for events in [&mut one, &mut other] {
+            let message = next(events);
+            assert_eq!(message.event_id, id);
+            let again = RetryAfter::Delay(Duration::from_millis(1));
+            settle(&backend, &message, nack(again)).unwrap();
+        }
+        for events in [&mut one, &mut other] {
+            let message = next(events);
+            assert_eq!((message.event_id, message.attempts), (id, 2));
+            settle(&backend, &message, nack(RetryAfter::Never)).unwrap();
+            nothing_within(events, Duration::from_secs(2));
+        }
+        let letters = backend.dead_letters(channel("user_events"), 10);
+        let letters = letters.wait().map(|letters| letters.len());
+        say(
+            "dead letters of groups",
+            format!("{flavour:?}: {letters:?}"),
+        );
+        drop((one, other, backend));
+        database.run(&AqQueue::new(kind, &database.queue).unwrap().down());
     }
 }
 

@@ -270,6 +270,7 @@ fn letters(
                 ("visibility", &2),
                 ("wait_seconds", &0),
                 ("deq_condition", &"tab.corrid = '!orders'"),
+                ("consumer_name", &None::<String>),
                 ("queue_name", &database.queue),
                 ("found", &number),
                 ("payload", payload),

@@ -50,7 +50,9 @@ pub async fn each_group_gets_every_event_and_members_compete(harness: Harness) -
         2,
         "no default group was registered: {stats:?}"
     );
-    assert!(stats.groups.iter().all(|group| group.acked == 10));
+    if harness.leases() {
+        assert!(stats.groups.iter().all(|group| group.acked == 10));
+    }
     pass()
 }
 
@@ -72,7 +74,9 @@ pub async fn a_group_gets_what_is_published_after_it(harness: Harness) -> Result
         .await?;
     assert_eq!(next(&mut late).await.payload, "after");
     let mut default = channel.iter_events("orders").await?;
-    assert_eq!(next(&mut default).await.payload, "before");
+    let before = next(&mut default).await;
+    assert_eq!(before.payload, "before");
+    assert_eq!(channel.ack(&before).await?, Settled::Recorded);
     assert_eq!(next(&mut default).await.payload, "after");
     fails_with(
         channel.subscribe_group("orders", "-").await,

@@ -4,8 +4,17 @@ use rusqlite::params;
 
 use super::Run;
 use super::block::{self, refused};
+use super::condition;
 use super::store::Queue;
 use crate::OraError;
+
+/// A name as it stands without quotes.
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_$#".contains(&b))
+}
 
 const CLASSIC: &str = "classic";
 const TXEVENTQ: &str = "txeventq";
@@ -209,10 +218,36 @@ impl Run<'_> {
                 "queue not created in queue table for multiple consumers",
             ));
         }
+        let known = ["queue_name", "subscriber", "rule"];
+        if let Some((other, _)) = arguments
+            .iter()
+            .find(|(given, _)| !known.contains(&given.as_str()))
+        {
+            return Err(refused(other));
+        }
         let name = self.agent(arguments)?;
+        let longest = if self.store.version < 12 { 30 } else { 128 };
+        if name.len() > longest {
+            return Err(OraError::new(
+                24019,
+                format_args!("identifier for SUBSCRIBER too long, {name}"),
+            ));
+        }
+        if !is_identifier(&name) {
+            return Err(OraError::new(
+                24047,
+                format_args!("invalid agent name {name}"),
+            ));
+        }
+        let rule = match Self::argument(arguments, "rule") {
+            Ok(expression) => self.value(expression)?.text()?.map(str::to_owned),
+            Err(_) => None,
+        };
+        let rule = rule.as_deref().map(condition::correlations).transpose()?;
+        let rule = rule.map(|list| serde_json::json!(list).to_string());
         let made = self.store.db().execute(
-            "INSERT OR IGNORE INTO subscribers (queue, name) VALUES (?1, ?2)",
-            [&queue.name, &name],
+            "INSERT OR IGNORE INTO subscribers (queue, name, rule) VALUES (?1, ?2, ?3)",
+            params![queue.name, name, rule],
         )?;
         match made {
             0 => Err(OraError::new(

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::block::refused;
 use super::store::{IMMEDIATE, Message, Queue, Wanted};
 use super::{Run, condition};
 use crate::OraError;
@@ -21,12 +22,16 @@ impl Run<'_> {
         let consumer = self
             .field("v_opts.consumer_name")
             .text()?
-            .map(str::to_owned);
+            .map(str::to_ascii_uppercase);
         if queue.multiple && consumer.is_none() {
             return Err(OraError::new(
                 25231,
                 "cannot dequeue because CONSUMER_NAME not specified",
             ));
+        }
+        if !queue.multiple && consumer.is_some() {
+            // Also of an exception queue, whose messages are no consumer's.
+            return Err(refused("CONSUMER_NAME in a queue for single consumers"));
         }
         let mode = self
             .field("v_opts.dequeue_mode")

@@ -44,7 +44,7 @@ impl Run<'_> {
         let ready_at = now + delay * 1_000_000;
         let id = self.store.new_id()?;
         let holder = (visibility != IMMEDIATE).then_some(self.store.session);
-        let recipients = self.store.recipients(&queue)?;
+        let recipients = self.store.recipients(&queue, correlation.as_deref())?;
         let work = self.store.begin()?;
         for consumer in recipients {
             work.execute(

@@ -49,16 +49,20 @@ impl Engine for Queues {
         upper.contains("DBMS_AQ.")
             || upper.contains("DBMS_AQADM.")
             || upper.contains("_QUEUES Q ")
+            || upper.contains("_QUEUE_SUBSCRIBERS S ")
             || upper.contains("\"AQ$")
     }
 
     fn execute(&mut self, call: &Call, sql: &str, binds: &mut Binds) -> Result<Outcome, OraError> {
         let text = squeezed(sql);
         if text.to_ascii_uppercase().starts_with("SELECT ") {
-            return match text.contains("\"AQ$") {
-                true => self.store.look(&text, binds),
-                false => self.store.describe(&text, binds),
-            };
+            if text.contains("\"AQ$") {
+                return self.store.look(&text, binds);
+            }
+            if text.to_ascii_uppercase().contains("_QUEUE_SUBSCRIBERS S ") {
+                return self.store.subscribers(&text, binds);
+            }
+            return self.store.describe(&text, binds);
         }
         // A block that names a package which is not granted is not compiled, so nothing of it runs.
         for package in ["DBMS_AQ", "DBMS_AQADM"] {
@@ -99,6 +103,22 @@ impl Drop for Queues {
         let _ = self.store.forget();
     }
 }
+
+/// The fields of options and properties that mean something here.
+const FIELDS: [&str; 12] = [
+    "attempts",
+    "consumer_name",
+    "correlation",
+    "delay",
+    "deq_condition",
+    "dequeue_mode",
+    "expiration",
+    "msgid",
+    "navigation",
+    "priority",
+    "visibility",
+    "wait",
+];
 
 /// One execution of a block.
 struct Run<'a> {
@@ -158,7 +178,13 @@ impl Run<'_> {
         match target.strip_prefix(':') {
             Some(bind) => self.binds.set(bind, value),
             None => {
-                self.variables.insert(target.to_ascii_lowercase(), value);
+                let target = target.to_ascii_lowercase();
+                if let Some((_, field)) = target.split_once('.')
+                    && !FIELDS.contains(&field)
+                {
+                    return Err(block::refused(&target));
+                }
+                self.variables.insert(target, value);
                 Ok(())
             }
         }

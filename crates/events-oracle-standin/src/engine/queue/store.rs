@@ -11,7 +11,7 @@ use crate::OraError;
 use crate::control;
 use crate::engine::Outcome;
 use crate::process::Process;
-use crate::value::{Binds, Value};
+use crate::value::{Binds, Column, Kind, Value};
 
 /// The visibility of what does not wait for a commit.
 pub(super) const IMMEDIATE: i64 = 1;
@@ -81,7 +81,7 @@ const TABLES: &str = "
         retry_delay INTEGER NOT NULL, enqueue_enabled INTEGER NOT NULL DEFAULT 0,
         dequeue_enabled INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE IF NOT EXISTS subscribers (
-        queue TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (queue, name));
+        queue TEXT NOT NULL, name TEXT NOT NULL, rule TEXT, PRIMARY KEY (queue, name));
     CREATE TABLE IF NOT EXISTS grants (
         queue TEXT NOT NULL, privilege TEXT NOT NULL, grantee TEXT NOT NULL,
         PRIMARY KEY (queue, privilege, grantee));
@@ -92,6 +92,13 @@ const TABLES: &str = "
         payload BLOB, expired INTEGER NOT NULL DEFAULT 0,
         enqueued_by INTEGER, dequeued_by INTEGER);
     CREATE INDEX IF NOT EXISTS messages_in_order ON messages (queue, expired, priority, id);";
+
+/// In the exception queue a message is no subscriber's, and there once for all of them.
+const GIVEN_UP_ONCE: &str = "
+    DELETE FROM messages WHERE expired AND consumer IS NOT NULL AND EXISTS (
+        SELECT 1 FROM messages AS other
+        WHERE other.msgid = messages.msgid AND other.expired AND other.id < messages.id);
+    UPDATE messages SET consumer = NULL WHERE expired AND consumer IS NOT NULL;";
 
 impl Store {
     pub(super) fn open(folder: &Path, session: i64, version: u32) -> Result<Self, OraError> {
@@ -178,16 +185,24 @@ impl Store {
             .query_row("SELECT randomblob(16)", [], |row| row.get(0))?)
     }
 
-    /// For whom a message is stored: one of nobody's, or one for each subscriber.
-    pub(super) fn recipients(&self, queue: &Queue) -> Result<Vec<Option<String>>, OraError> {
+    /// For whom a message is stored: one of nobody's, or one for each subscriber whose rule lets it
+    /// through.
+    pub(super) fn recipients(
+        &self,
+        queue: &Queue,
+        correlation: Option<&str>,
+    ) -> Result<Vec<Option<String>>, OraError> {
         if !queue.multiple {
             return Ok(vec![None]);
         }
-        let mut all = self
-            .db
-            .prepare("SELECT name FROM subscribers WHERE queue = ?1 ORDER BY name")?;
+        let mut all = self.db.prepare(
+            "SELECT name FROM subscribers
+             WHERE queue = ?1
+               AND (rule IS NULL OR EXISTS (SELECT 1 FROM json_each(rule) WHERE value IS ?2))
+             ORDER BY name",
+        )?;
         let names: Vec<Option<String>> = all
-            .query_map([&queue.name], |row| row.get(0))?
+            .query_map(params![queue.name, correlation], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         if names.is_empty() {
             return Err(OraError::new(24033, "no recipients for message"));
@@ -208,7 +223,7 @@ impl Store {
                  WHERE iif(?7, expired AND queue IN (SELECT name FROM queues WHERE queue_table = ?8),
                            queue = ?1 AND NOT expired AND ready_at <= ?3
                            AND (expires_at IS NULL OR expires_at > ?3))
-                   AND consumer IS ?2
+                   AND (?7 OR consumer IS ?2)
                    AND dequeued_by IS NULL AND (enqueued_by IS NULL OR enqueued_by = ?4)
                    AND (?5 IS NULL
                         OR EXISTS (SELECT 1 FROM json_each(?5) WHERE value IS corrid))
@@ -308,6 +323,7 @@ impl Store {
             [session, now()],
         )?;
         undo(&work, session)?;
+        work.execute_batch(GIVEN_UP_ONCE)?;
         Ok(work.commit()?)
     }
 
@@ -348,6 +364,7 @@ impl Store {
                  AND dequeued_by IS NULL AND expires_at <= ?2",
                 params![queue.name, now()],
             )?;
+            self.db.execute_batch(GIVEN_UP_ONCE)?;
         }
         Ok(())
     }
@@ -367,6 +384,22 @@ impl Store {
             )
             .optional()?;
         Ok(process.is_some_and(Process::runs))
+    }
+
+    /// The subscribers of a queue, as our statement asks for them.
+    pub(super) fn subscribers(&self, text: &str, binds: &Binds) -> Result<Outcome, OraError> {
+        if !text.starts_with("SELECT s.consumer_name FROM ") {
+            return Err(refused(text));
+        }
+        let name = binds.get("queue_name")?.text()?.unwrap_or_default();
+        let mut all = self
+            .db
+            .prepare_cached("SELECT name FROM subscribers WHERE queue = ?1 ORDER BY name")?;
+        let rows = all
+            .query_map([name], |row| Ok(vec![Value::Text(row.get(0)?)]))?
+            .collect::<Result<_, _>>()?;
+        let columns = vec![Column::new("CONSUMER_NAME", Kind::Varchar(128))];
+        Ok(Outcome::rows(columns, rows))
     }
 
     /// What our probe asks of `USER_QUEUES` or `ALL_QUEUES`.

@@ -14,12 +14,12 @@ impl Store {
     pub(super) fn look(&self, text: &str, binds: &Binds) -> Result<Outcome, OraError> {
         let start = text.find("\"AQ$").ok_or_else(|| refused(text))?;
         let table = text[start + 4..].split('"').next().unwrap_or_default();
-        let payload: String = self
+        let (payload, multiple): (String, bool) = self
             .db()
             .query_row(
-                "SELECT payload_type FROM queue_tables WHERE name = ?1",
+                "SELECT payload_type, multiple FROM queue_tables WHERE name = ?1",
                 [table],
-                |row| row.get(0),
+                |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .map_err(|_| OraError::new(942, "table or view does not exist"))?;
         let named = format!("\"AQ${table}\"");
@@ -30,7 +30,7 @@ impl Store {
         let rewritten = format!(
             "{}{}{}",
             &text[..from],
-            view(table),
+            view(table, multiple),
             &text[start + named.len()..]
         )
         .replace(
@@ -48,7 +48,7 @@ impl Store {
         }
         let kind = |name: &str| match name {
             "msg_id" => Kind::Raw(16),
-            "queue" | "corr_id" | "msg_state" => Kind::Varchar(128),
+            "queue" | "corr_id" | "msg_state" | "consumer_name" => Kind::Varchar(128),
             "body" if payload == "JSON" => Kind::Clob,
             "body" => Kind::Blob,
             _ => Kind::Number,
@@ -79,10 +79,16 @@ impl Store {
 }
 
 /// The view as a subquery. What a transaction has not committed is not seen: a message that another
-/// session took out is still there, one that it put in is not.
-fn view(table: &str) -> String {
+/// session took out is still there, one that it put in is not. Only a queue table for multiple
+/// consumers says whose a message is, in a row for each.
+fn view(table: &str, multiple: bool) -> String {
+    let consumer = if multiple {
+        "consumer AS consumer_name,"
+    } else {
+        ""
+    };
     format!(
-        "(SELECT msgid AS msg_id, corrid AS corr_id, priority AS msg_priority,
+        "(SELECT {consumer} msgid AS msg_id, corrid AS corr_id, priority AS msg_priority,
                  attempts AS retry_count, payload AS user_data, enq_time,
                  iif(expired, 'AQ$_{table}_E', queue) AS queue,
                  CASE WHEN expired THEN 'EXPIRED' WHEN ready_at > {now} THEN 'WAIT' ELSE 'READY' END
