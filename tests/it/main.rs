@@ -18,5 +18,6 @@ mod postgres_registration;
 mod postgres_roles;
 mod postgres_wakes;
 mod quick_start;
+mod suspect;
 mod transaction;
 mod wakes;

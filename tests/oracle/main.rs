@@ -12,6 +12,7 @@ mod questions;
 mod queues;
 mod races;
 mod support;
+mod suspect;
 
 events_testkit::conformance!(oracle_aq, events_testkit::Harness::oracle_aq());
 events_testkit::conformance!(oracle_txeventq, events_testkit::Harness::oracle_txeventq());

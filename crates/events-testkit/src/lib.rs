@@ -26,6 +26,7 @@ mod seed;
 mod skip;
 pub mod sqlite;
 pub mod strace;
+pub mod suspect;
 
 pub use cancel::cancel_at;
 pub use harness::{

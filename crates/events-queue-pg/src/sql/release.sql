@@ -1,8 +1,10 @@
 -- Fenced: only the holding that was given this token, also after its lease ended unclaimed. Rows
 -- are found by key, then visited by ctid; the fence is checked again for a row that changes meanwhile.
+-- A suspect stays one, so a raised fence is what tells that nobody holds it any more.
 WITH held AS (
     UPDATE sqlspec_event_queue AS e
-       SET state = hold.state, attempts = greatest(e.attempts - 1, 0), lease_expires_at = NULL
+       SET state = hold.state, attempts = greatest(e.attempts - 1, 0), lease_expires_at = NULL,
+           lease_token = e.lease_token + CASE WHEN hold.state = 2 THEN 1 ELSE 0 END
       FROM
        (SELECT held.ctid, hold.fence, hold.nr, hold.state
           FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::uuid[], $6::smallint[]) WITH ORDINALITY

@@ -55,12 +55,12 @@ impl Tables {
                 row.lease_until = after(now, by);
             }
             StoreVerdict::Release { suspect } => {
-                row.state = if suspect {
-                    State::Suspect
-                } else {
-                    State::Ready
-                };
-                // A suspect that is given back twice stands where a lease has ended.
+                row.state = State::Ready;
+                if suspect {
+                    // It stays one, so its fence is what tells that nobody holds it any more.
+                    row.state = State::Suspect;
+                    row.token.fence += 1;
+                }
                 row.token.attempts = row.token.attempts.saturating_sub(1);
             }
         }
