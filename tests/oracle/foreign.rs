@@ -1,8 +1,8 @@
 //! Rows that another program has put into the tables.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use event_channels::{ChannelName, Op, Result};
+use event_channels::{ChannelName, EventChannel, EventId, Op, Result};
 use events_testkit::oracle::{Database, session};
 
 use crate::support::{config, with_database};
@@ -15,6 +15,108 @@ fn change(database: &Database, name: &str, assignments: &str) -> Result<()> {
     let session = session(database)?;
     session.execute(Op::Admin, &sql, &[])?;
     session.commit(Op::Admin)
+}
+
+/// A row of another program: what is odd about it, as assignments of columns, and as what it is
+/// buried where it cannot be delivered.
+const FOREIGN: &[(&str, &str, Option<&str>)] = &[
+    ("a priority beyond the range", "priority = 99999", None),
+    ("a priority far below it", "priority = -99999", None),
+    ("attempts below zero", "attempts = -5", None),
+    ("attempts beyond the range", "attempts = 5000000000", None),
+    (
+        "attempts that cannot be raised",
+        "attempts = 9999999999",
+        Some("undecodable"),
+    ),
+    (
+        "a fence that cannot be raised",
+        "lease_token = 9999999999",
+        Some("undecodable"),
+    ),
+    (
+        "a suspect whose counts cannot be raised",
+        "status = 2, attempts = 9999999999, lease_token = 9999999999",
+        Some("undecodable"),
+    ),
+    (
+        "an ended lease whose counts cannot be raised",
+        "status = 3, attempts = 9999999999, lease_token = 9999999999, due_at = created_at",
+        Some("max_attempts"),
+    ),
+    ("a fence below zero", "lease_token = -9999999999", None),
+    ("a suspect", "status = 2, attempts = 3", None),
+    (
+        "metadata that is no object",
+        "metadata = HEXTORAW('5B315D')",
+        Some("undecodable"),
+    ),
+    (
+        "metadata that is no text",
+        "metadata = HEXTORAW('FF00FE')",
+        Some("undecodable"),
+    ),
+    ("a key that nobody has noted", "keyed = 1", None),
+];
+
+/// No row of another program holds up the events behind it; it is acknowledged, or a dead letter
+/// that can be listed, put back and thrown away.
+#[test]
+fn rows_of_other_programs_stop_no_queue() {
+    for (what, odd, buried) in FOREIGN {
+        with_database("rows_of_other_programs_stop_no_queue", async |database| {
+            stops_no_queue(database, what, odd, *buried).await
+        });
+    }
+}
+
+async fn stops_no_queue(
+    database: &Database,
+    what: &str,
+    odd: &str,
+    buried: Option<&str>,
+) -> Result<()> {
+    // Nothing waits for a second look.
+    let config = config(database).poll_interval(Duration::from_secs(3600));
+    let channel = config.prefetch(1).open().await?;
+    channel.publish("orders", "odd").await?;
+    change(database, "identify", odd)?;
+    let behind = channel.publish("orders", "behind").await?;
+    let seen = consumed(&channel, what).await?;
+    assert!(seen.contains(&behind), "{what}: {seen:?}");
+    let admin = channel.admin().expect("tables have operations");
+    let orders = || ChannelName::new("orders");
+    let dead = admin.dead_letters(orders()?, 10).await?;
+    let reason = dead.first().map(|dead| &*dead.reason);
+    assert_eq!(reason, buried, "{what}");
+    assert_eq!(seen.len() + dead.len(), 2, "{what}: {seen:?}");
+    // What it is when it comes again is the same, but for its counts.
+    assert_eq!(admin.requeue(orders()?, None).await?, dead.len() as u64);
+    consumed(&channel, what).await?;
+    let left = channel.stats("orders").await?.total();
+    assert_eq!(left.acked + left.dead, 2, "{what}: {left:?}");
+    assert_eq!(admin.purge_dead(orders()?, None).await?, left.dead);
+    channel.shutdown().await.map(drop)
+}
+
+/// Acknowledges what comes until nothing is left that could.
+async fn consumed(channel: &EventChannel, what: &str) -> Result<Vec<EventId>> {
+    let mut events = channel.iter_events("orders").await?;
+    let mut seen = Vec::new();
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let left = channel.stats("orders").await?.total();
+        if left.ready + left.leased + left.delayed == 0 {
+            return Ok(seen);
+        }
+        assert!(Instant::now() < end, "{what}: {left:?}, {seen:?}");
+        let next = tokio::time::timeout(Duration::from_millis(100), events.next()).await;
+        if let Ok(next) = next {
+            let message = next.expect("the stream goes on")?;
+            channel.ack(&message).await?;
+            seen.push(message.event_id);
+        }
+    }
 }
 
 /// What is odd about it never holds up the events behind it, and it is delivered itself.

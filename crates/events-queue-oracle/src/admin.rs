@@ -6,7 +6,7 @@ use events_core::{ChannelName, DeadLetter, EventId, GroupStats, Result, Stats, T
 use events_oracle_session::{Class, Columns as _, Value, class_of};
 
 use crate::database::{Ring, Turn};
-use crate::row::{event_id, foreign_name, group_name, id, json, time, within};
+use crate::row::{attempts, event_id, foreign_name, group_name, id, json, time, within};
 
 /// Counts what is stored for one channel, or for all.
 pub(crate) fn stats(turn: &Turn<'_>, channel: Option<&ChannelName>) -> Result<Vec<Stats>> {
@@ -53,7 +53,7 @@ pub(crate) fn dead_letters(
     let rows = turn.query_some(&turn.db.sql.dead_letters, &binds, limit, |row| {
         let died_at = time(row, 6)?;
         let mut letter = DeadLetter::new(event_id(row, 0)?, channel.clone(), row.text(3)?, died_at);
-        letter.attempts = within(row.integer(2)?);
+        letter.attempts = attempts(row.integer(2)?);
         letter.last_error = Some(row.text(4)?).filter(|text| !text.is_empty());
         letter.created_at = time(row, 5)?;
         let metadata = json(row, 7)?;

@@ -8,12 +8,19 @@ use events_queue::{Claim, Claimed, DeadReason, LEASE_ENDED, Row};
 
 use crate::bury::{bury, still};
 use crate::database::Turn;
-use crate::row::{DELAYED, ID_BYTES, LEASED, READY, SUSPECT, filled_up, id, json, time, within};
+use crate::row::{
+    DELAYED, ID_BYTES, LEASED, READY, SUSPECT, attempts, filled_up, id, json, priority, time,
+};
 
 /// The most rows of each sort that one claim moves.
 const MOST_MOVED: usize = 500;
 /// Above every stored priority.
 const ANY_PRIORITY: i64 = 100_000;
+
+/// The most that the columns of attempts and fences hold.
+const MOST_COUNTED: i64 = 9_999_999_999;
+/// Why such an event is a dead letter.
+const FOREIGN: &str = "another program stored it with a count that cannot be raised";
 
 /// What a queue holds that a claim may have to act on. Priorities are negated.
 struct Outlook {
@@ -102,7 +109,12 @@ fn take(turn: &mut Turn<'_>, claim: &Claim, heed_suspect: bool, found: &mut Clai
         return Ok(());
     };
     if limit > 0 {
-        found.rows = lease(turn, claim, &outlook, (status, before, limit))?;
+        let dead = found.dead;
+        lease(turn, claim, &outlook, (status, before, limit), found)?;
+        // What was in the way is gone; what stands behind it need not wait for the next look.
+        if found.rows.is_empty() && found.dead > dead {
+            found.next_due = Some(Duration::ZERO);
+        }
     }
     Ok(())
 }
@@ -114,15 +126,19 @@ struct Locked {
     lease_token: i64,
     /// Another program gave it an id that is too short.
     nameless: bool,
+    /// Another program gave it a count that cannot be raised.
+    foreign: bool,
 }
 
-/// Locks rows as they are fetched and leases them in one round trip.
+/// Locks rows as they are fetched and leases them in one round trip. An event that another program
+/// wrote and that cannot be claimed becomes a dead letter, so that it holds nobody up.
 fn lease(
     turn: &mut Turn<'_>,
     claim: &Claim,
     outlook: &Outlook,
     (status, before, limit): (i64, i64, usize),
-) -> Result<Vec<Row>> {
+    found: &mut Claimed,
+) -> Result<()> {
     let db = turn.db;
     let until = outlook
         .now
@@ -135,12 +151,12 @@ fn lease(
         ("now", Value::from(outlook.now)),
     ];
     let locked = turn.lock(&db.sql.claim, &binds, limit, |row| {
-        let lease_token = row.integer(4)?;
+        let (tried, lease_token) = (row.integer(3)?, row.integer(4)?);
         let token = HoldToken {
             queue_id: claim.queue_id,
             row: row.integer(0)?,
-            priority: within(-row.integer(2)?),
-            attempts: within(row.integer(3)? + 1),
+            priority: priority(row.integer(2)?),
+            attempts: attempts(tried + 1),
             fence: lease_token + 1,
             keyed: row.integer(5)? != 0,
         };
@@ -159,8 +175,11 @@ fn lease(
             row,
             lease_token,
             nameless: stored.len() < ID_BYTES,
+            foreign: tried.max(lease_token) >= MOST_COUNTED,
         })
     })?;
+    let (foreign, locked): (Vec<_>, Vec<_>) = locked.into_iter().partition(|row| row.foreign);
+    found.dead += bury_foreign(turn, &foreign)?;
     let leases: Vec<_> = locked
         .iter()
         .map(|locked| {
@@ -189,7 +208,22 @@ fn lease(
         })
         .collect();
     turn.each(&db.sql.identify, &named)?;
-    Ok(ours.into_iter().map(|locked| locked.row).collect())
+    found.rows = ours.into_iter().map(|locked| locked.row).collect();
+    Ok(())
+}
+
+fn bury_foreign(turn: &mut Turn<'_>, foreign: &[Locked]) -> Result<usize> {
+    let rows: Vec<i64> = foreign.iter().map(|locked| locked.row.token.row).collect();
+    let by_id = |id: i64| vec![("id", Value::from(id))];
+    let held = still(turn, &turn.db.sql.hold_foreign, rows, by_id)?;
+    for row in &held {
+        tracing::warn!(
+            row,
+            "an event that another program stored cannot be claimed, and becomes a dead letter"
+        );
+    }
+    bury(turn, &held, DeadReason::Undecodable, Some(FOREIGN))?;
+    Ok(held.len())
 }
 
 /// Moves what is due: delayed events, ended leases, expired events. A bounded number each.

@@ -67,6 +67,17 @@ pub(crate) fn time(row: &Row, column: usize) -> oracle::Result<Timestamp> {
     Ok(row.time(column)?.unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
+/// A priority, which is stored negated. One of a foreign writer is brought into range.
+pub(crate) fn priority(stored: i64) -> i16 {
+    let negated = stored.saturating_neg();
+    i16::try_from(negated).unwrap_or(if negated < 0 { i16::MIN } else { i16::MAX })
+}
+
+/// A number of attempts, with the same care.
+pub(crate) fn attempts(stored: i64) -> u32 {
+    u32::try_from(stored).unwrap_or(if stored < 0 { 0 } else { u32::MAX })
+}
+
 /// A number brought into the range of another type.
 pub(crate) fn within<T: TryFrom<i64> + Default>(number: i64) -> T {
     T::try_from(number).unwrap_or_default()
@@ -102,6 +113,12 @@ mod tests {
             panic!("there is text");
         };
         assert_eq!(text.len(), 4000);
+    }
+
+    #[test]
+    fn numbers_of_other_programs_are_brought_into_range() {
+        assert_eq!([-99_999, 99_999, 5].map(priority), [i16::MAX, i16::MIN, -5]);
+        assert_eq!([-5, 9_999_999_999, 5].map(attempts), [0, u32::MAX, 5]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ macro_rules! statements {
 statements! {
     ack_delete, ack_keep, bury, claim, column_store, columns, dead_hold, dead_ids, dead_letters,
     dead_remove, due, expired, expired_anywhere, extend, find_queue, hold, hold_ended, hold_expired,
-    identify, in_memory, insert, inspect, key_again, key_buried, key_forget, key_insert, key_settled,
+    hold_foreign, identify, in_memory, insert, inspect, key_again, key_buried, key_forget, key_insert, key_settled,
     lease, ledger_forget, ledger_list, ledger_lock, ledger_record, outlook, ping, purge_acked,
     purge_expired, purge_keys, queues_of, register, release, remove_acked, remove_buried, requeue,
     retry, stats, turn,
@@ -146,6 +146,10 @@ mod tests {
             (
                 &all.hold_expired,
                 "expiry_queue = queue_id AND expires_at <=",
+            ),
+            (
+                &all.hold_foreign,
+                "status IN (0, 2) AND 9999999999 IN (attempts, lease_token)",
             ),
             (&all.remove_acked, "status = 4"),
             (&all.key_forget, "expires_at <="),

@@ -83,10 +83,21 @@ fn in_types_of_sqlite(statement: &str) -> String {
             let end = text[start..]
                 .find(')')
                 .map_or(text.len(), |at| start + at + 1);
-            text.replace_range(start + 1..end, ours);
+            let checked = precision(&text[..start], &text[start + 1..end]);
+            text.replace_range(start + 1..end, checked.as_deref().unwrap_or(ours));
         }
     }
     text
+}
+
+/// The type of a number that has at most so many digits, for the column whose name ends the text.
+fn precision(before: &str, theirs: &str) -> Option<String> {
+    let digits = theirs.strip_prefix("NUMBER(")?.strip_suffix(')')?;
+    let most = 10_i64.checked_pow(digits.parse().ok()?)? - 1;
+    let column = before.split_whitespace().next_back()?;
+    Some(format!(
+        "INTEGER CONSTRAINT \"ORA-01438\" CHECK ({column} BETWEEN -{most} AND {most})"
+    ))
 }
 
 /// `"T" ADD CONSTRAINT "C" CHECK (payload IS JSON)` as a trigger.
@@ -112,6 +123,14 @@ mod tests {
         );
         let check = json_check("\"T\" ADD CONSTRAINT \"CK\" CHECK (payload IS JSON)").unwrap();
         assert!(check.starts_with("CREATE TRIGGER \"CK\" BEFORE INSERT ON \"T\""));
+    }
+
+    #[test]
+    fn a_number_has_its_digits() {
+        assert_eq!(
+            in_types_of_sqlite("( n NUMBER(1) NOT NULL )"),
+            "( n INTEGER CONSTRAINT \"ORA-01438\" CHECK (n BETWEEN -9 AND 9) NOT NULL )"
+        );
     }
 
     #[test]

@@ -44,6 +44,7 @@ const KNOWN: &[&str] = &[
     "hold",
     "hold_ended",
     "hold_expired",
+    "hold_foreign",
     "identify",
     "in_memory",
     "insert",

@@ -264,6 +264,9 @@ fn oracle(error: rusqlite::Error) -> OraError {
     if text.contains("no such column") {
         return OraError::new(904, format_args!("invalid identifier: {text}"));
     }
+    if text.contains("ORA-01438") {
+        return OraError::new(1438, "value larger than specified precision");
+    }
     if text.contains("ORA-02290") || text.contains("CHECK constraint") {
         return OraError::new(2290, "check constraint violated");
     }

@@ -41,6 +41,8 @@ impl Statement {
         let mut text = without_schema(&words(sql));
         text = text
             .replace("SYS_EXTRACT_UTC(SYSTIMESTAMP)", "ora_now()")
+            .replace("LEAST(", "min(")
+            .replace("GREATEST(", "max(")
             .replace("NUMTODSINTERVAL(", "ora_interval(");
         let waits = text.strip_suffix(" FOR UPDATE").map(str::to_owned);
         let skips = text
