@@ -12,7 +12,10 @@ use crate::error::sqlite;
 
 /// The log is copied into the database whenever it has grown by this much, and then begins anew if
 /// nobody else uses it.
-const STEP_BYTES: u32 = 4 * 1024 * 1024;
+pub(crate) const STEP_BYTES: u32 = 4 * 1024 * 1024;
+/// A log that flushed commits have made this long will get as long as a step. Making room for that
+/// costs about as much as it saves this many of them.
+const EARLY_BYTES: u32 = 512 * 1024;
 /// Beyond this length it is made to begin anew.
 pub(crate) const LIMIT_BYTES: u32 = 64 * 1024 * 1024;
 
@@ -27,20 +30,26 @@ pub(crate) struct LogGauge {
     /// At this many pages the log is long.
     long_at: AtomicU32,
     long: AtomicBool,
+    /// Whether room is to be made for it first.
+    wants_room: AtomicBool,
     waits_for_commit: AtomicBool,
     waiter: OnceLock<Thread>,
 }
 
 impl LogGauge {
-    pub(crate) fn new(page_bytes: u32) -> Self {
-        let step = STEP_BYTES / page_bytes.max(512);
+    /// Commits that are `flushed` want room in the log early.
+    pub(crate) fn new(page_bytes: u32, flushed: bool) -> Self {
+        let page_bytes = page_bytes.max(512);
+        let step = STEP_BYTES / page_bytes;
+        let early = EARLY_BYTES / page_bytes;
         Self {
             step,
-            limit: LIMIT_BYTES / page_bytes.max(512),
+            limit: LIMIT_BYTES / page_bytes,
             pages: AtomicU32::new(0),
             commits: AtomicU64::new(0),
-            long_at: AtomicU32::new(step),
+            long_at: AtomicU32::new(if flushed { early } else { step }),
             long: AtomicBool::new(false),
+            wants_room: AtomicBool::new(flushed),
             waits_for_commit: AtomicBool::new(false),
             waiter: OnceLock::new(),
         }
@@ -71,6 +80,16 @@ impl LogGauge {
     /// Whether the log became long; answered once.
     pub(crate) fn became_long(&self) -> bool {
         self.long.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether room is to be made for the log; answered once.
+    pub(crate) fn wants_room(&self) -> bool {
+        self.wants_room.swap(false, Ordering::SeqCst)
+    }
+
+    /// Room was made, or could not be.
+    pub(crate) fn room_was_made(&self) {
+        self.long_at.store(self.step, Ordering::SeqCst);
     }
 
     /// So much of the log was dealt with: it is long when it has grown from there.
@@ -189,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_log_is_long_after_each_step_and_again_after_it_began_anew() {
-        let gauge = LogGauge::new(4096);
+        let gauge = LogGauge::new(4096, false);
         let step = gauge.step;
         gauge.committed(step - 1);
         assert!(!gauge.became_long());
@@ -222,7 +241,7 @@ mod tests {
     /// A long log was dealt with; another process makes it begin anew.
     #[test]
     fn a_log_that_began_anew_is_long_after_one_step() {
-        let gauge = LogGauge::new(4096);
+        let gauge = LogGauge::new(4096, false);
         let pages = 9 * gauge.step;
         gauge.committed(pages);
         assert!(gauge.became_long());
@@ -237,8 +256,22 @@ mod tests {
     }
 
     #[test]
+    fn a_new_log_of_flushed_commits_is_long_early_and_only_once() {
+        let gauge = LogGauge::new(4096, true);
+        gauge.committed(127);
+        assert!(!gauge.became_long());
+        gauge.committed(128);
+        assert!(gauge.became_long() && gauge.wants_room() && !gauge.wants_room());
+        gauge.room_was_made();
+        gauge.committed(gauge.step - 1);
+        assert!(!gauge.became_long());
+        gauge.committed(gauge.step);
+        assert!(gauge.became_long() && !gauge.wants_room());
+    }
+
+    #[test]
     fn a_wait_ends_with_the_next_commit() {
-        let gauge = LogGauge::new(4096);
+        let gauge = LogGauge::new(4096, false);
         gauge.set_waiter(&thread::current());
         thread::scope(|threads| {
             threads.spawn(|| gauge.committed(1));

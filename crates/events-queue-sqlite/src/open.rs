@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use events_core::{Error, ErrorKind, Op, Result};
-use events_queue::{QueueBackend, Wakes};
+use events_queue::{Durability, QueueBackend, Wakes};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::runtime::Handle;
@@ -78,7 +78,8 @@ pub(crate) fn database(
                 .map_err(failed)?;
             let path = path.canonicalize().unwrap_or_else(|_| path.clone());
             let ringer = Ringer::join(&path, config, &sql, make_watch);
-            (Some(Arc::new(LogGauge::new(page_bytes))), ringer)
+            let flushed = config.queue.durability == Durability::Power;
+            (Some(Arc::new(LogGauge::new(page_bytes, flushed))), ringer)
         }
     };
     Database::new(

@@ -10,6 +10,7 @@
 //! and tells the others so; they come back when they have committed more.
 
 mod rest;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +24,12 @@ use events_core::{Op, Result, block_on_until};
 use rusqlite::Connection;
 
 use self::rest::Rest;
-use crate::SqliteConfig;
 use crate::error::sqlite;
 use crate::job::{Kind, Terms};
-use crate::log::{Checkpoint, LogGauge};
+use crate::log::{Checkpoint, LogGauge, STEP_BYTES};
 use crate::open::connect_beside;
 use crate::writer::Shared;
+use crate::{Location, SqliteConfig};
 
 /// How long other processes' readers and writers are waited for while the writer is stopped.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -36,6 +37,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const FEW_PAGES: u32 = 256;
 /// How often it is tried to come that near to a writer that goes on.
 const MOST_COPIES: u32 = 5;
+/// What the log grows to before it begins anew: commits go on while it is copied.
+const ROOM_BYTES: u32 = STEP_BYTES / 4 * 5;
 /// Free pages are given back when they are so many, and a quarter of the file.
 const MANY_FREE_PAGES: i64 = 4096;
 /// Pages of one transaction that gives pages back.
@@ -111,8 +114,12 @@ impl Keeper {
         while !self.stopped() {
             let commits = self.log.commits();
             rest.saw(commits, Instant::now());
-            if self.log.became_long() && self.attempt(Self::shorten).is_none() {
-                self.log.not_dealt_with();
+            if self.log.became_long() {
+                if self.log.wants_room() {
+                    self.make_room();
+                } else if self.attempt(Self::shorten).is_none() {
+                    self.log.not_dealt_with();
+                }
             }
             if rest.wait(Instant::now()) == Some(Duration::ZERO) {
                 let done = self.attempt(Self::settle) == Some(true);
@@ -145,6 +152,23 @@ impl Keeper {
                 None
             }
         }
+    }
+
+    /// For a log that is new and will be long. It does as well without.
+    fn make_room(&mut self) {
+        let stop = Arc::clone(&self.stop);
+        if let Location::File(path) = &self.config.location
+            && !room::is_there(path, ROOM_BYTES)
+            && let Some(writer) = self.writer.upgrade()
+            && let Ok(connection) = self.connection()
+        {
+            // The writer would wait for the lock longer than this takes.
+            let made = writer.while_paused(&stop, || room::make(connection, ROOM_BYTES));
+            if let Some(Err(error)) = made {
+                tracing::debug!(%error, "no room was made for the write-ahead log");
+            }
+        }
+        self.log.room_was_made();
     }
 
     /// For a log that has grown: copies it, and lets it begin anew.

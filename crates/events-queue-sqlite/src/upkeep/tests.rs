@@ -11,7 +11,7 @@ use crate::SqliteConfig;
 use crate::bell::Watch;
 use crate::error::sqlite;
 use crate::job::{Kind, Terms};
-use crate::log::{Checkpoint, LogGauge};
+use crate::log::{Checkpoint, LogGauge, STEP_BYTES};
 use crate::open::{connect, connect_beside, database};
 use crate::writer::Writer;
 
@@ -43,7 +43,7 @@ fn a_log_that_has_grown_begins_anew_while_commits_go_on() {
         let found = Checkpoint::run(&beside, "PRAGMA wal_checkpoint(NOOP)").unwrap();
         found.map_or(0, |found| found.pages)
     };
-    let long = LogGauge::new(4096).step();
+    let long = LogGauge::new(4096, false).step();
     while pages() < long {
         run(&writer, "INSERT INTO t VALUES (zeroblob(400000))");
     }
@@ -79,4 +79,35 @@ fn a_pause_waits_for_the_batch_and_ends_with_the_thread() {
         drop(free);
         job.wait().unwrap();
     }
+}
+
+/// The log gets as long as it will be while it is short, and nothing is stored by that.
+#[test]
+fn a_log_that_flushed_commits_fill_has_room_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let config = SqliteConfig::file(&path);
+    let writer = writer(&config);
+    run(&writer, "CREATE TABLE t (a)");
+    let log = || {
+        std::fs::metadata(folder.path().join("app.db-wal"))
+            .unwrap()
+            .len()
+    };
+    assert!(log() < 100_000);
+    run(&writer, "INSERT INTO t VALUES (zeroblob(600000))");
+    let until = Instant::now() + PATIENCE;
+    while log() < u64::from(STEP_BYTES) {
+        assert!(Instant::now() < until, "{} bytes of log", log());
+        run(&writer, "INSERT INTO t VALUES (1)");
+    }
+    let beside = connect_beside(&config, PATIENCE).unwrap();
+    let found = Checkpoint::run(&beside, "PRAGMA wal_checkpoint(NOOP)")
+        .unwrap()
+        .unwrap();
+    assert!(found.pages < 400, "{found:?}");
+    let tables: i64 = beside
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tables, 1);
 }
