@@ -4,6 +4,8 @@
 use events_core::{Error, Result};
 
 const QUEUE: &str = "SQLSPEC_EVENTS_QUEUE";
+/// The payload of a queue that either version of the server can make.
+const BY_VERSION: &str = "CASE WHEN DBMS_DB_VERSION.VERSION >= 21 THEN 'JSON' ELSE 'RAW' END";
 /// Names of queue tables have at most 122 bytes, and ours is three longer than the queue's.
 const MAX_NAME: usize = 119;
 const GRANTEE: &str = "SQLSPEC_EVENTS_USER";
@@ -23,7 +25,7 @@ pub struct AqQueue {
     kind: AqKind,
     /// `[SCHEMA.]NAME`, upper case.
     name: String,
-    /// Messages are RAW, as servers before 21c need it, instead of JSON.
+    /// Messages are RAW, as servers before 21c need it, also where there is JSON.
     pub raw: bool,
     /// Each subscriber gets every message.
     pub multiple_consumers: bool,
@@ -71,16 +73,34 @@ impl AqQueue {
             AqKind::Classic => include_str!("../oracle/aq/classic.up.sql"),
             AqKind::TxEventQ => include_str!("../oracle/aq/txeventq.up.sql"),
         });
-        let payload = if self.raw { "'RAW'" } else { "'JSON'" };
         let consumers = if self.multiple_consumers {
             "multiple_consumers => TRUE"
         } else {
             "multiple_consumers => FALSE"
         };
         let retries = self.max_retries.to_string();
-        text.replace("'JSON'", payload)
-            .replace("multiple_consumers => FALSE", consumers)
+        let text = if self.raw {
+            text.replace(BY_VERSION, "'RAW'").replace("'JSON'", "'RAW'")
+        } else {
+            text
+        };
+        text.replace("multiple_consumers => FALSE", consumers)
             .replace("=> 20", &format!("=> {retries}"))
+    }
+
+    /// The blocks as files for users of other migration tools: names and contents. The first also
+    /// lets these users publish and consume.
+    ///
+    /// # Errors
+    /// As [`AqQueue::grant`].
+    pub fn files(&self, grantees: &[String]) -> Result<Vec<(String, String)>> {
+        let grants = grantees.iter().map(|user| self.grant(user));
+        let up = self.up() + &grants.collect::<Result<String>>()?;
+        let name = self.name.to_ascii_lowercase();
+        Ok(vec![
+            (format!("queue_{name}.up.sql"), up),
+            (format!("queue_{name}.down.sql"), self.down()),
+        ])
     }
 
     /// The block that drops the queue with everything in it.

@@ -8,17 +8,19 @@ use events_core::{Error, ErrorKind, Op, Result, TableName};
 
 use crate::{Dialect, all};
 
-/// Writes every migration for `table` as two files, `0001_name.up.sql` and `0001_name.down.sql`,
-/// to the folder `dir`, and returns their paths.
-///
-/// Makes the folder if need be. A file that already has the right content is left alone.
-/// Tables made from these files need no row in the ledger.
+/// Writes [`files`] to the folder `dir`, as [`write`] does.
 ///
 /// # Errors
-/// `InvalidInput` when a file of that name has other content; then nothing is written. Otherwise
-/// what the file system says.
+/// Those of [`write`].
 pub fn export(dialect: Dialect, table: &TableName, dir: &Path) -> Result<Vec<PathBuf>> {
-    let files: Vec<(PathBuf, String)> = all(dialect)
+    write(dir, files(dialect, table))
+}
+
+/// Every migration for `table` as two files, `0001_name.up.sql` and `0001_name.down.sql`: names and
+/// contents. Tables made from these files need no row in the ledger.
+#[must_use]
+pub fn files(dialect: Dialect, table: &TableName) -> Vec<(String, String)> {
+    all(dialect)
         .iter()
         .flat_map(|migration| {
             [
@@ -26,9 +28,20 @@ pub fn export(dialect: Dialect, table: &TableName, dir: &Path) -> Result<Vec<Pat
                 (migration.down_file(), migration.down),
             ]
         })
-        .map(|(name, sql)| (dir.join(name), dialect.render(table, sql)))
-        .collect();
+        .map(|(name, sql)| (name, dialect.render(table, sql)))
+        .collect()
+}
 
+/// Writes files to the folder `dir`, and returns their paths.
+///
+/// Makes the folder if need be. A file that already has the right content is left alone.
+///
+/// # Errors
+/// `InvalidInput` when a file of that name has other content; then nothing is written. Otherwise
+/// what the file system says.
+pub fn write(dir: &Path, files: Vec<(String, String)>) -> Result<Vec<PathBuf>> {
+    let files = files.into_iter().map(|(name, sql)| (dir.join(name), sql));
+    let files: Vec<(PathBuf, String)> = files.collect();
     // All are looked at before any is written, so that a refusal leaves no half of a set.
     let mut missing = Vec::new();
     for (path, sql) in &files {

@@ -27,7 +27,7 @@ mod plan;
 
 pub use aq::{AqKind, AqQueue};
 pub use dialect::{Dialect, LEDGER, all, ledger_sql};
-pub use export::export;
+pub use export::{export, files, write};
 pub use found::{Expected, Found, Plan};
 pub use migration::Migration;
 pub use plan::{

@@ -1,8 +1,10 @@
 //! Migrations on Oracle, where every DDL commits.
 
-use event_channels::ErrorKind;
+use std::path::Path;
+
 use event_channels::migrations::{Direction, State};
-use events_testkit::oracle::Plan;
+use event_channels::{BackendKind, ErrorKind, Fallback, Op};
+use events_testkit::oracle::{Plan, session};
 
 use crate::support::{config, with_database, with_standin};
 
@@ -75,6 +77,53 @@ fn export_needs_no_server() {
         let up = std::fs::read_to_string(&paths[0]).unwrap();
         assert!(up.contains(&database.table().to_ascii_uppercase()), "{up}");
         assert!(up.ends_with("END;\n/\n"), "{up}");
+        Ok(())
+    });
+}
+
+/// What is exported for a queue makes it on either version of a server, and drops it.
+#[test]
+fn the_export_of_a_queue_can_be_run() {
+    with_database("the_export_of_a_queue_can_be_run", async |database| {
+        for backend in [BackendKind::Aq, BackendKind::TxEventQ] {
+            for version in [23, 19] {
+                let old = version == 19;
+                if let Some(server) = database.standin() {
+                    server.set_version(version).unwrap();
+                }
+                if old && (database.standin().is_none() || backend == BackendKind::TxEventQ) {
+                    continue;
+                }
+                let folder = tempfile::tempdir().unwrap();
+                let config = config(database)
+                    .auto_migrate(false)
+                    .backend(backend)
+                    .aq_queue(database.table())
+                    .aq_groups(true)
+                    .fallback_table(false)
+                    .fallback(Fallback::Error);
+                let paths = config.migrate_export(folder.path())?;
+                let table = database.table();
+                let name = |end: &str| folder.path().join(format!("queue_{table}.{end}.sql"));
+                assert_eq!(paths, [name("up"), name("down")]);
+                let run = |path: &Path| {
+                    let text = std::fs::read_to_string(path).unwrap();
+                    let block = text.strip_suffix("/\n").expect("a block for SQL*Plus");
+                    session(database)?
+                        .execute(Op::Migrate, block, &[])
+                        .map(drop)
+                };
+                run(&paths[0])?;
+                let channel = config.clone().open().await?;
+                channel.publish("orders", 1).await?;
+                channel.shutdown().await?;
+                run(&paths[1])?;
+                let gone = config.clone().open().await.unwrap_err();
+                assert_eq!(gone.kind(), ErrorKind::NotConfigured, "{gone}");
+                let both = config.fallback_table(true).migrate_export(folder.path())?;
+                assert_eq!(both.len(), 4, "{both:?}");
+            }
+        }
         Ok(())
     });
 }

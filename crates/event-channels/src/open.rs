@@ -175,10 +175,11 @@ impl EventsConfig {
         }
     }
 
-    /// Writes the migrations as plain SQL files, for users of other migration tools.
+    /// Writes the migrations as plain SQL files, for users of other migration tools. For a native
+    /// backend on Oracle its queue is among them.
     ///
     /// # Errors
-    /// `InvalidConfig` for a bad table name, `InvalidInput` when a file with other content is in
+    /// `InvalidConfig` for a bad name of a table or queue, `InvalidInput` when a file with other content is in
     /// the way.
     pub fn migrate_export(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let dialect = match self.database() {
@@ -186,10 +187,28 @@ impl EventsConfig {
             Database::Postgres(_) if self.only_notifies() => return notify::export(self, folder),
             Database::Postgres(_) => Dialect::Postgres,
             #[cfg(feature = "queue-oracle")]
-            Database::Oracle(_) => Dialect::Oracle,
+            Database::Oracle(server) => return self.export_of_oracle(server, folder),
             _ => Dialect::Sqlite,
         };
+        self.check_queue()?;
         events_migrations::export(dialect, &self.table()?, folder)
+    }
+
+    #[cfg(feature = "queue-oracle")]
+    fn export_of_oracle(
+        &self,
+        #[cfg_attr(not(feature = "oracle-aq"), expect(unused_variables))]
+        server: &events_queue_oracle::Server,
+        folder: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        self.check_queue()?;
+        let mut files = Vec::new();
+        if self.fallback_table {
+            files = events_migrations::files(Dialect::Oracle, &self.table()?);
+        }
+        #[cfg(feature = "oracle-aq")]
+        files.extend(aq::files(self, server)?);
+        events_migrations::write(folder, files)
     }
 
     /// Whether migrations also make, or drop, a queue of Oracle's. It has no migrations with ids:

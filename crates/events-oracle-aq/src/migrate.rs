@@ -25,13 +25,12 @@ pub fn down(config: &AqConfig) -> Result<()> {
     run(config, Direction::Down)
 }
 
-/// What [`up`] or [`down`] would run on this server.
+/// What [`up`] or [`down`] would run.
 ///
 /// # Errors
-/// As [`up`].
+/// `InvalidConfig` for a template or a grantee that is no name.
 pub fn dry_run(config: &AqConfig, direction: Direction) -> Result<String> {
-    let session = connect(config)?;
-    block(config, &session, direction)
+    block(config, direction)
 }
 
 fn connect(config: &AqConfig) -> Result<Session> {
@@ -40,7 +39,7 @@ fn connect(config: &AqConfig) -> Result<Session> {
 
 fn run(config: &AqConfig, direction: Direction) -> Result<()> {
     let session = connect(config)?;
-    let text = block(config, &session, direction)?;
+    let text = block(config, direction)?;
     // The slash is for SQL*Plus, not for the server.
     for block in text.split("\n/\n").filter(|block| !block.trim().is_empty()) {
         session.execute(Op::Migrate, block, &[])?;
@@ -48,7 +47,15 @@ fn run(config: &AqConfig, direction: Direction) -> Result<()> {
     Ok(())
 }
 
-fn block(config: &AqConfig, session: &Session, direction: Direction) -> Result<String> {
+/// What makes and drops the queue, as files: names and contents. No server is asked.
+///
+/// # Errors
+/// `InvalidConfig` for a template or a grantee that is no name.
+pub fn files(config: &AqConfig) -> Result<Vec<(String, String)>> {
+    queue(config)?.files(&config.grantees)
+}
+
+fn queue(config: &AqConfig) -> Result<AqQueue> {
     if QueueName::parse(&config.queue)?.is_template() {
         return Err(Error::invalid_config(format!(
             "aq_queue is {:?}: each channel has a queue of its own; make them one by one, with aq_queue set to the name of each",
@@ -60,9 +67,13 @@ fn block(config: &AqConfig, session: &Session, direction: Direction) -> Result<S
         Flavour::TxEventQ => AqKind::TxEventQ,
     };
     let mut queue = AqQueue::new(kind, &config.queue)?;
-    queue.raw = !session.version().has_json();
     queue.multiple_consumers = config.groups;
     queue.max_retries = config.max_attempts;
+    Ok(queue)
+}
+
+fn block(config: &AqConfig, direction: Direction) -> Result<String> {
+    let queue = queue(config)?;
     match direction {
         Direction::Up => {
             let grants = config.grantees.iter().map(|user| queue.grant(user));

@@ -9,7 +9,7 @@ BEGIN
   BEGIN
     DBMS_AQADM.CREATE_QUEUE_TABLE(
       queue_table        => 'SQLSPEC_EVENTS_QUEUE_QT',
-      queue_payload_type => 'JSON',
+      queue_payload_type => CASE WHEN DBMS_DB_VERSION.VERSION >= 21 THEN 'JSON' ELSE 'RAW' END,
       sort_list          => 'PRIORITY,ENQ_TIME',
       multiple_consumers => FALSE);
   EXCEPTION

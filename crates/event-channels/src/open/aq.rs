@@ -77,6 +77,14 @@ pub(super) async fn migrate(
     .await
 }
 
+/// What makes and drops the queue, as files; none where the configuration is for none.
+pub(super) fn files(config: &EventsConfig, server: &Server) -> Result<Vec<(String, String)>> {
+    match flavour(config.backend) {
+        Some(flavour) => migrate::files(&settings(config, server, flavour)),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// What [`migrate`] would run.
 pub(super) async fn dry_run(
     config: &EventsConfig,

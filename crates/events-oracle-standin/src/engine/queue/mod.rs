@@ -210,7 +210,11 @@ impl Run<'_> {
         {
             return self.document(&self.value(inner)?);
         }
+        let newer = self.store.version >= 21;
         let constant = match expression.to_ascii_uppercase().as_str() {
+            "CASE WHEN DBMS_DB_VERSION.VERSION >= 21 THEN 'JSON' ELSE 'RAW' END" => {
+                Some(Value::Text(if newer { "JSON" } else { "RAW" }.to_owned()))
+            }
             "NULL" | "FALSE" => Some(Value::Null),
             "DBMS_AQ.NO_WAIT" => Some(Value::Integer(0)),
             "TRUE" | "DBMS_AQ.BROWSE" | "DBMS_AQ.FIRST_MESSAGE" | "DBMS_AQ.IMMEDIATE" => {
