@@ -13,6 +13,7 @@ mod queues;
 mod races;
 mod support;
 mod suspect;
+mod valgrind;
 
 events_testkit::conformance!(oracle_aq, events_testkit::Harness::oracle_aq());
 events_testkit::conformance!(oracle_txeventq, events_testkit::Harness::oracle_txeventq());

@@ -2,9 +2,14 @@
 
 use events_core::ErrorKind;
 use events_oracle_session::{Server, Session, class_of, oracle};
+use events_testkit::Missing;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skip is reported there")]
+fn valgrind_sees_no_invalid_access() {
+    events_testkit::valgrind::sees_no_invalid_access("valgrind_sees_no_invalid_access", &[]);
+}
+
+#[test]
 fn opening_says_what_to_install() {
     let nowhere = std::env::temp_dir().join("no-oracle-client-here");
     let found = oracle::InitParams::new()
@@ -23,8 +28,8 @@ fn opening_says_what_to_install() {
     assert!(!text.contains("canary"), "{text}");
     assert!(text.contains("oracle://127.0.0.1:1/s"), "{text}");
     if error.kind() == ErrorKind::Unavailable {
-        eprintln!("skipped: no_client: Oracle's client library is installed here");
-        return;
+        let here = Missing::new("no-oracle", "Oracle's client library is installed here");
+        return here.skip("opening_says_what_to_install");
     }
     assert_eq!(error.kind(), ErrorKind::NotConfigured, "{error}");
     assert!(text.contains("Instant Client"), "{text}");

@@ -27,6 +27,7 @@ mod skip;
 pub mod sqlite;
 pub mod strace;
 pub mod suspect;
+pub mod valgrind;
 
 pub use cancel::cancel_at;
 pub use harness::{

@@ -80,6 +80,15 @@ fn events_go_through_a_queue_and_through_the_tables() {
     }
 }
 
+/// The command itself is watched too.
+#[test]
+fn valgrind_sees_no_invalid_access() {
+    events_testkit::valgrind::sees_no_invalid_access(
+        "valgrind_sees_no_invalid_access",
+        &["oracle::"],
+    );
+}
+
 #[test]
 fn the_table_of_the_fallback_is_left_out_on_request() {
     let Some(place) = Place::new("the_table_of_the_fallback_is_left_out_on_request") else {
