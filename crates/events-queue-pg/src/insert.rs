@@ -140,19 +140,22 @@ async fn insert(db: &Database, columns: &Columns<'_>, told: &Queues) -> Result<A
     }
     if columns.plain && told.ids.is_empty() {
         let relaxed = db.publish_relaxed();
-        let mut values = columns.values();
-        values.push((&relaxed, Type::BOOL));
         let channel = columns.one_channel();
-        let sql = match &channel {
-            Some(channel) => {
+        let (sql, mut values) = match (&columns.ids[..], &channel) {
+            ([_], _) => (&db.sql.insert_one, columns.first_values()),
+            (_, Some(channel)) => {
+                let mut values = columns.values();
                 values[0] = (channel, Type::TEXT);
-                &db.sql.insert_batch
+                (&db.sql.insert_batch, values)
             }
-            None => &db.sql.insert,
+            (_, None) => (&db.sql.insert, columns.values()),
         };
+        values.push((&relaxed, Type::BOOL));
         match db.publish(sql, &values).await? {
+            // One event of a channel without a group.
+            Ok(rows) if rows.is_empty() => {}
             Ok(rows) => return plain(columns, &rows).map(Ok),
-            // A channel without a group.
+            // Several, one of them of such a channel.
             Err(error) if error.code() == Some(&SqlState::NOT_NULL_VIOLATION) => {}
             Err(error) => return Err(postgres(Op::Publish, error)),
         }
@@ -262,7 +265,19 @@ impl<'a> Columns<'a> {
         same.then_some(*first)
     }
 
-    /// What all statements begin with.
+    /// What the statement for one event begins with.
+    fn first_values(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        vec![
+            (&self.channels[0], Type::TEXT),
+            (&self.ids[0], Type::UUID),
+            (&self.ranks[0], Type::INT4),
+            (&self.expires_in[0], Type::INT8),
+            (&self.metadata[0], Type::JSON),
+            (&self.payloads[0], Type::JSON),
+        ]
+    }
+
+    /// What the other statements begin with.
     fn values(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         vec![
             (&self.channels, Type::TEXT_ARRAY),

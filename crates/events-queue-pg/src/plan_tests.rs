@@ -200,6 +200,11 @@ fn expected(sql: &Statements) -> Vec<(&'static str, &str, &'static [&'static str
             &["using idx_sqlspec_event_queue_queue"],
         ),
         (
+            "insert_one",
+            &sql.insert_one,
+            &["using idx_sqlspec_event_queue_queue"],
+        ),
+        (
             "wake",
             &sql.wake,
             &["using sqlspec_event_queue_waiter_pkey"],

@@ -27,8 +27,8 @@ macro_rules! statements {
 
 statements! {
     ack_delete, ack_keep, bury, bury_exhausted, bury_expired, claim, claim_alone, dead_letters,
-    dead_named, dead_page, dead_queues, extend, insert, insert_any, insert_batch, known, leave,
-    levels, limits, look, notice, outlook, ping, promote, prove, purge_acked, purge_dead,
+    dead_named, dead_page, dead_queues, extend, insert, insert_any, insert_batch, insert_one, known,
+    leave, levels, limits, look, notice, outlook, ping, promote, prove, purge_acked, purge_dead,
     purge_expired, purge_keys, purge_waiters, register, register_default, register_lock,
     release, requeue, retry, retry_later, settings, stats, wait, wake,
 }
