@@ -11,9 +11,12 @@ use crate::job::Job;
 use crate::queue::Batch;
 use crate::writer::{Shared, closed};
 
-/// How long the writer's thread stays awake for the next caller: about as long as it takes to wake
-/// a thread, so that it costs no more than it can save.
+/// How long the writer's thread stays awake for the next caller at least: about as long as it takes
+/// to wake a thread, so that it costs no more than it can save.
 const AWAKE: Duration = Duration::from_micros(100);
+/// And at most. Between them it is as long as the last batch took: who waited for a flush has slept
+/// meanwhile, and takes longer to come again.
+const AWAKE_AT_MOST: Duration = Duration::from_micros(250);
 
 const LOOK_WHETHER_STOPPED: Duration = Duration::from_millis(20);
 
@@ -131,19 +134,19 @@ impl Shared {
 
     /// Looks for a moment whether the next caller comes, which saves it from waking a thread. Only
     /// after one that came as soon, so that a thread with little to do sleeps at once.
-    fn stay_awake(&self, since: Instant) {
-        while !self.wanted.load(Ordering::SeqCst) && since.elapsed() < AWAKE {
+    fn stay_awake(&self, since: Instant, at_most: Duration) {
+        while !self.wanted.load(Ordering::SeqCst) && since.elapsed() < at_most {
             std::thread::yield_now();
         }
     }
 
     /// The writer's thread: leads for callers that do not block.
     pub(crate) fn run(self: Arc<Self>) {
-        let mut brisk = false;
+        let (mut brisk, mut awake) = (false, AWAKE);
         loop {
             let since = Instant::now();
             if brisk {
-                self.stay_awake(since);
+                self.stay_awake(since, awake);
             }
             let mut queue = self.queue.lock();
             while queue.jobs.is_empty() && !queue.closed {
@@ -153,10 +156,12 @@ impl Shared {
             }
             drop(queue);
             self.wanted.store(false, Ordering::SeqCst);
-            brisk = since.elapsed() < AWAKE;
+            brisk = since.elapsed() < awake;
             // A caller may lead the close: it is over when the database is free.
             let database = self.database.lock();
+            let begun = Instant::now();
             self.serve(database, || false);
+            awake = begun.elapsed().clamp(AWAKE, AWAKE_AT_MOST);
             let mut queue = self.queue.lock();
             if queue.closed && queue.jobs.is_empty() {
                 queue.ended = true;
