@@ -7,6 +7,7 @@ use events_core::{
     RetryAfter, Verdict,
 };
 use events_oracle_aq::{AqBackend, Flavour};
+use events_oracle_standin::Plan;
 use serde_json::json;
 
 use crate::support::{
@@ -184,6 +185,30 @@ fn what_a_failed_call_took_out_is_still_there() {
     let error = backend.requeue(channel("orders"), None).wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
     assert_eq!(counts(&backend, "orders").dead, 2);
+}
+
+/// What another session took out after it was listed is not put back a second time.
+#[test]
+fn what_somebody_else_took_is_not_put_back() {
+    let database = Database::new();
+    let Some(server) = database.faulty("what_somebody_else_took_is_not_put_back") else {
+        return;
+    };
+    let backend = database.open();
+    let mut events = subscribe(&backend, "orders");
+    publish(&backend, "orders", "rejected");
+    settle(&backend, &next(&mut events), nack(RetryAfter::Never)).unwrap();
+    let taking = || server.calls("events.aq.take_json").unwrap();
+    let listed = Plan::at("events.aq.take_json").pause(Duration::from_secs(2));
+    server.plan(listed).unwrap();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| backend.requeue(channel("orders"), None).wait());
+        until("it was listed", || taking() == 1);
+        let purged = backend.purge_dead(channel("orders"), None).wait();
+        assert_eq!(purged.unwrap(), 1);
+        assert_eq!(slow.join().unwrap().unwrap(), 0);
+    });
+    nothing_within(&mut events, Duration::from_millis(100));
 }
 
 #[test]
