@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use event_channels::{ErrorKind, EventChannel, EventMessage, EventsConfig, Result, Settled};
+use event_channels::{
+    ErrorKind, EventChannel, EventMessage, EventsConfig, PublishOptions, Result, Settled,
+};
 use events_testkit::oracle::{Database, Plan, Server};
 
-use crate::support::{config, with_standin};
+use crate::support::{config, with_database, with_standin};
 
 const LEASE: Duration = Duration::from_millis(300);
 /// How long a claim stands still between its look and its change.
@@ -87,6 +89,28 @@ fn an_event_acked_after_the_look_is_no_dead_letter() {
                 acked_between(database, server, other, "events.table.hold_ended").await?;
             assert!(brought.is_none());
             assert_eq!(channel.stats("orders").await?.total().dead, 0);
+            channel.shutdown().await.map(drop)
+        },
+    );
+}
+
+/// What is due takes nothing with it that is not.
+#[test]
+fn an_event_that_is_due_brings_no_later_one() {
+    with_database(
+        "an_event_that_is_due_brings_no_later_one",
+        async |database| {
+            let channel = config(database).open().await?;
+            for (name, delay) in [("soon", 100), ("later", 3_600_000)] {
+                let delay = PublishOptions::new().delay(Duration::from_millis(delay));
+                channel.publish_with("orders", name, delay).await?;
+            }
+            let mut events = channel.iter_events("orders").await?;
+            let message = events_testkit::next(&mut events).await;
+            assert_eq!(message.payload, "soon");
+            channel.ack(&message).await?;
+            events_testkit::nothing_within(&mut events, Duration::from_millis(200)).await;
+            drop(events);
             channel.shutdown().await.map(drop)
         },
     );
