@@ -151,6 +151,41 @@ async fn a_transaction_that_registers_a_channel_keeps_only_that_one_waiting() {
     assert_eq!(channel.stats("free").await.unwrap().total().ready, 2);
 }
 
+/// They wait for somebody's transaction, and what else the process does needs no more connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscribers_that_wait_for_a_registration_keep_no_connection() {
+    let test = "subscribers_that_wait_for_a_registration_keep_no_connection";
+    let Some(database) = place(test) else { return };
+    let _ = open(&database).await;
+    let config = EventsConfig::new(database.url())
+        .unwrap()
+        .backend(BackendKind::PollQueue)
+        .pool_size(2);
+    let channel = config.open().await.unwrap();
+    let mut holder = connect(&database).await;
+    let registers = holder.transaction().await.unwrap();
+    let publish = "SELECT sqlspec_event_queue_publish('held', '1')";
+    registers.query(publish, &[]).await.unwrap();
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let channel = channel.clone();
+            tokio::spawn(async move { channel.iter_events("held").await })
+        })
+        .collect();
+    for n in 0..20 {
+        channel.publish("free", n).await.unwrap();
+        let mut events = channel.iter_events("free").await.unwrap();
+        channel.ack(&next(&mut events).await).await.unwrap();
+    }
+    assert!(waiting.iter().all(|one| !one.is_finished()));
+    registers.commit().await.unwrap();
+    let mut streams = Vec::new();
+    for one in waiting {
+        streams.push(one.await.unwrap().unwrap());
+    }
+    assert_eq!(groups(&database, "held"), ["-"]);
+}
+
 /// What the SQL function registered is there for the same transaction.
 #[tokio::test]
 async fn both_ways_to_publish_in_one_transaction() {

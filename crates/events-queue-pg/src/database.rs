@@ -187,7 +187,7 @@ impl Database {
     }
 
     /// The limit of an operation that begins now: its connections, its repeats and everything.
-    fn limit(&self) -> Limit {
+    pub(crate) fn limit(&self) -> Limit {
         Limit {
             time: self.timeout,
             until: tokio::time::Instant::now() + self.timeout,

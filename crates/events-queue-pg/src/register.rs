@@ -1,5 +1,7 @@
 //! Registration of consumer groups: one at a time for each channel.
 
+use std::time::Duration;
+
 use events_core::{ChannelName, Error, ErrorKind, GroupName, Op, Result};
 use events_queue::Registration;
 use tokio_postgres::Row;
@@ -12,8 +14,10 @@ use crate::row::{DEFAULT_GROUP, read};
 /// So long a publish waits for a transaction that registers its channel, in milliseconds: other
 /// publishes wait behind it.
 const PATIENCE: &str = "200";
-/// As long as a statement may take.
+/// A subscription asks again instead, so that it keeps no connection while it waits.
+const NO_PATIENCE: &str = "1";
 const AS_LONG_AS_IT_TAKES: &str = "0";
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Queues that were registered just now.
 #[derive(Debug, Default)]
@@ -23,7 +27,30 @@ pub(crate) struct Queues {
 }
 
 /// Registers a group if it is not registered yet.
+///
+/// # Errors
+/// `Busy` if another transaction registers the channel for as long as an operation may take.
 pub(crate) async fn register(
+    db: &Database,
+    channel: &ChannelName,
+    group: Option<&GroupName>,
+) -> Result<Registration> {
+    let until = db.limit().until;
+    loop {
+        match try_register(db, channel, group).await {
+            Err(error) if error.kind() == ErrorKind::Busy => {
+                let again = tokio::time::Instant::now() + ASK_AGAIN;
+                if again > until {
+                    return Err(error);
+                }
+                tokio::time::sleep_until(again).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+async fn try_register(
     db: &Database,
     channel: &ChannelName,
     group: Option<&GroupName>,
@@ -34,14 +61,9 @@ pub(crate) async fn register(
     if let [known] = &known[..] {
         return registration(known, |_| Ok(false));
     }
-    let rows = locked(
-        db,
-        Op::Subscribe,
-        channel.as_str(),
-        AS_LONG_AS_IT_TAKES,
-        (&db.sql.register, values),
-    )
-    .await?;
+    let register = (&*db.sql.register, values);
+    let patience = [NO_PATIENCE, AS_LONG_AS_IT_TAKES];
+    let rows = locked(db, Op::Subscribe, channel.as_str(), patience, register).await?;
     match &rows[..] {
         [row, ..] => registration(row, |row| row.try_get(1)),
         // Only a program without the lock can do that.
@@ -74,7 +96,7 @@ pub(crate) async fn register_default(
 ) -> Result<()> {
     let values: Values<'_> = &[&channel];
     let register = (&*db.sql.register_default, values);
-    let rows = locked(db, Op::Publish, channel, PATIENCE, register).await?;
+    let rows = locked(db, Op::Publish, channel, [PATIENCE; 2], register).await?;
     for id in read(Op::Publish, &rows, |row| row.try_get(0))? {
         told.channels.push(channel.to_owned());
         told.ids.push(id);
@@ -82,16 +104,20 @@ pub(crate) async fn register_default(
     Ok(())
 }
 
-/// Runs a statement while nobody else registers a group of this channel.
+/// Runs a statement while nobody else registers a group of this channel, with patience for those
+/// who do and for others.
 async fn locked(
     db: &Database,
     op: Op,
     channel: &str,
-    patience: &str,
+    [patience, then]: [&str; 2],
     (sql, values): (&str, Values<'_>),
 ) -> Result<Vec<Row>> {
     let statements = [
-        (&*db.sql.register_lock, vec![&channel as _, &patience as _]),
+        (
+            &*db.sql.register_lock,
+            vec![&channel as _, &patience as _, &then as _],
+        ),
         (sql, values.to_vec()),
     ];
     match db.try_query_all(op, &statements).await? {
