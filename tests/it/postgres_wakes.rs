@@ -8,6 +8,7 @@ mod place;
 mod silence;
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_channels::postgres::tokio_postgres::NoTls;
@@ -16,6 +17,8 @@ use event_channels::{
     BackendKind, ChannelName, EventChannel, EventMessage, Events, EventsConfig, IterOptions,
     NewEvent, PublishOptions, RetryAfter,
 };
+
+use tokio::sync::Semaphore;
 
 use self::place::{Consumer, NEVER, SOON, run};
 
@@ -87,10 +90,12 @@ fn a_second_consumer_is_woken_while_the_first_is_busy() {
             place.until_told().await;
             // Each is there before the first consumer asks, and nobody is told of them.
             unheard.publish("orders", 0).await.unwrap();
-            let mut first = Consumer::slow(&channel, Duration::from_millis(150)).await;
+            let gate = Arc::new(Semaphore::new(0));
+            let mut first = Consumer::gated(&channel, &gate).await;
             for n in 1..5 {
                 first.next("an event that it finds itself", SOON).await;
                 unheard.publish("orders", n).await.unwrap();
+                gate.add_permits(1);
             }
             first.end().await;
             publisher.publish("orders", "for the second").await.unwrap();

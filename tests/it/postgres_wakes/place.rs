@@ -1,12 +1,13 @@
 //! A database, channels on it, and consumers that tasks drive.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_channels::postgres::tokio_postgres;
 use event_channels::{BackendKind, EventChannel, EventMessage, Events, EventsConfig, IterOptions};
 use events_testkit::Missing;
 use events_testkit::postgres::{Database, database};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_postgres::NoTls;
 
 pub(super) const NEVER: Duration = Duration::from_secs(60);
@@ -91,17 +92,17 @@ impl Consumer {
     /// Takes and acknowledges whatever comes.
     pub(super) async fn of(channel: &EventChannel) -> Self {
         let events = channel.iter_events("orders").await.unwrap();
-        Self::busy_for(channel, events, Duration::ZERO)
+        Self::take(channel, events, None)
     }
 
-    /// Is busy with each event for so long.
-    pub(super) async fn slow(channel: &EventChannel, time: Duration) -> Self {
+    /// Is busy with each event until the gate has a permit for it.
+    pub(super) async fn gated(channel: &EventChannel, gate: &Arc<Semaphore>) -> Self {
         let options = IterOptions::new().prefetch(10);
         let events = channel.iter_events_with("orders", options).await.unwrap();
-        Self::busy_for(channel, events, time)
+        Self::take(channel, events, Some(Arc::clone(gate)))
     }
 
-    fn busy_for(channel: &EventChannel, mut events: Events, time: Duration) -> Self {
+    fn take(channel: &EventChannel, mut events: Events, gate: Option<Arc<Semaphore>>) -> Self {
         let (give, given) = mpsc::unbounded_channel();
         let channel = channel.clone();
         let task = tokio::spawn(async move {
@@ -109,7 +110,9 @@ impl Consumer {
                 // An error is told once, and the next call goes on.
                 let Ok(message) = message else { continue };
                 give.send(message.clone()).unwrap();
-                tokio::time::sleep(time).await; // it is busy for so long
+                if let Some(gate) = &gate {
+                    gate.acquire().await.unwrap().forget();
+                }
                 channel.ack(&message).await.unwrap();
             }
         });
