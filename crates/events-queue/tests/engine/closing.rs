@@ -110,6 +110,39 @@ async fn a_closer_ends_a_wait() {
     );
 }
 
+/// Nor is a close slept over that comes after the last look for it and before the wait.
+#[test]
+fn a_close_right_before_a_wait_is_not_slept_over() {
+    let (tell, ended) = std::sync::mpsc::channel();
+    for blocking in [false, true] {
+        let tell = tell.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap();
+            let _inside = runtime.enter();
+            let store = ScriptedStore::still();
+            let backend = start(&store, calm());
+            let mut request = Subscribe::new(channel());
+            // A stream of a listener leaves a claim for the time of its wait.
+            request.listening = true;
+            let mut stream = backend.subscribe(request).wait().unwrap();
+            store.close_before_wait(stream.closer());
+            let ends = if blocking {
+                matches!(stream.wait_next(None), Next::Ended)
+            } else {
+                runtime.block_on(stream.next()).is_none()
+            };
+            tell.send((blocking, ends))
+        });
+    }
+    for _ in 0..2 {
+        let (blocking, ends) = ended.recv_timeout(PATIENCE).expect("it ends");
+        assert!(ends, "blocking: {blocking}");
+    }
+}
+
 /// A stream that is closed while its claim is under way ends at once: it does not wait for the
 /// answer, for which its own thread may be needed.
 #[test]

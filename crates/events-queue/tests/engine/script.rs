@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use event_listener::Event;
 use events_core::{
-    Capabilities, ChannelName, DeadLetter, ErrorKind, EventId, GroupName, Op, Pending, Result,
-    Stats, Timestamp,
+    Capabilities, ChannelName, Closer, DeadLetter, ErrorKind, EventId, GroupName, Op, Pending,
+    Result, Stats, Timestamp,
 };
 use events_queue::{
     Claim, Claimed, CleanUp, Clock, MemoryStore, NewRow, Outcome, QueueStore, Registration,
@@ -39,6 +39,7 @@ struct State {
     failing_settlements: VecDeque<ErrorKind>,
     told: bool,
     closed: bool,
+    closed_before_wait: Option<Closer>,
 }
 
 impl ScriptedStore {
@@ -88,6 +89,11 @@ impl ScriptedStore {
     /// Claims say that whatever appears is told.
     pub(crate) fn tell(&self) {
         self.change(|state| state.told = true);
+    }
+
+    /// Closes a consumer when it has looked for its end and has not begun to wait.
+    pub(crate) fn close_before_wait(&self, closer: Closer) {
+        self.change(|state| state.closed_before_wait = Some(closer));
     }
 
     pub(crate) fn claims(&self) -> Vec<Claim> {
@@ -220,6 +226,13 @@ impl QueueStore for ScriptedStore {
         });
         self.later(caught, |state| state.claims_held)
             .then(|caught| Ok(caught?.1.take().unwrap()))
+    }
+
+    fn claim_later(&self, _: Claim) -> Option<Pending<Claimed>> {
+        if let Some(closer) = self.change(|state| state.closed_before_wait.take()) {
+            closer.close();
+        }
+        None
     }
 
     fn settle(&self, settlements: Vec<StoreSettlement>) -> Pending<Vec<Outcome>> {
