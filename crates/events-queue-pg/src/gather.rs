@@ -16,8 +16,6 @@ use events_core::{Error, ErrorKind, Op, Result};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::error::timed_out;
-use crate::pools::Limit;
 use crate::tasks::Tasks;
 use crate::ticket::Begun;
 
@@ -48,9 +46,6 @@ pub(crate) trait Shared: Send + Sync + 'static {
     fn is_urgent(_request: &Self::Request) -> bool {
         false
     }
-
-    /// How long a call may take: its waiting and its work.
-    fn limit(&self) -> Limit;
 
     /// How much memory a request takes.
     fn bytes(request: &Self::Request) -> usize;
@@ -153,7 +148,6 @@ impl<S: Shared> Gather<S> {
         tasks: &Arc<Tasks>,
         request: S::Request,
     ) -> Begun<S::Answer> {
-        let limit = self.work.limit();
         let (answer, answered) = oneshot::channel();
         let job = Job {
             bytes: S::bytes(&request),
@@ -173,11 +167,7 @@ impl<S: Shared> Gather<S> {
             if let Some(service) = service {
                 service.lead().await;
             }
-            // Should it still wait then, it is given up with this.
-            match tokio::time::timeout_at(limit.until, answered).await {
-                Ok(answer) => answer.unwrap_or_else(|_| Err(ended(S::OP))),
-                Err(_) => Err(timed_out(S::OP, limit.time)),
-            }
+            answered.await.unwrap_or_else(|_| Err(ended(S::OP)))
         };
         Begun {
             work: Box::pin(work),
@@ -311,15 +301,11 @@ fn ended(op: Op) -> Error {
 mod tests {
     use super::*;
     use events_testkit::cancel_at;
-    use std::time::Duration;
     use tokio::runtime::{Builder, Handle};
     use tokio::sync::Semaphore;
 
-    const LONG: Duration = Duration::from_secs(20);
-
     /// Answers each number doubled; refuses whatever a 13 is in.
     struct Doubling {
-        limit: Duration,
         allowed: Semaphore,
         batches: Mutex<Vec<Vec<u32>>>,
     }
@@ -339,13 +325,6 @@ mod tests {
             (50..100).contains(request)
         }
 
-        fn limit(&self) -> Limit {
-            Limit {
-                time: self.limit,
-                until: tokio::time::Instant::now() + self.limit,
-            }
-        }
-
         /// A number from a million on is of that many bytes.
         fn bytes(request: &u32) -> usize {
             usize::try_from(*request).unwrap() / 1_000_000 * 1_000_000
@@ -362,11 +341,10 @@ mod tests {
     }
 
     fn batches_of(numbers: &[u32]) -> (Vec<Vec<u32>>, Vec<Result<u32>>) {
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let tasks = Tasks::new("poll_queue", Handle::current());
             let gather = Gather::new(Doubling {
-                limit: LONG,
                 allowed: Semaphore::new(0),
                 batches: Mutex::default(),
             });
@@ -415,38 +393,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waits_for_too_long_is_told_and_not_done() {
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let tasks = Tasks::new("poll_queue", Handle::current());
-            let gather = Gather::new(Doubling {
-                limit: Duration::from_millis(20),
-                allowed: Semaphore::new(0),
-                batches: Mutex::default(),
-            });
-            let leader = tokio::spawn(gather.ask(&tasks, 1).work);
-            while !gather.queue.lock().waiting.is_empty() {
-                tokio::task::yield_now().await;
-            }
-            let other = gather.ask(&tasks, 2).work;
-            let other = tokio::time::timeout(LONG, other).await;
-            assert_eq!(
-                other.expect("in time").unwrap_err().kind(),
-                ErrorKind::Timeout
-            );
-            gather.work.allowed.add_permits(2);
-            assert_eq!(leader.await.unwrap().unwrap(), 2);
-            assert_eq!(*gather.work.batches.lock(), [[1]]);
-        });
-    }
-
-    #[test]
     fn a_service_that_is_dropped_tells_those_who_wait() {
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let tasks = Tasks::new("poll_queue", Handle::current());
             let gather = Gather::new(Doubling {
-                limit: LONG,
                 allowed: Semaphore::new(0),
                 batches: Mutex::default(),
             });
@@ -475,11 +426,10 @@ mod tests {
     /// wait are served.
     #[test]
     fn only_so_much_is_kept_whatever_its_callers_do() {
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let tasks = Tasks::new("poll_queue", Handle::current());
             let gather = Gather::new(Doubling {
-                limit: LONG,
                 allowed: Semaphore::new(0),
                 batches: Mutex::default(),
             });
@@ -514,11 +464,10 @@ mod tests {
 
     #[test]
     fn large_events_that_nobody_waits_for_are_bounded_by_their_bytes() {
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let tasks = Tasks::new("poll_queue", Handle::current());
             let gather = Gather::new(Doubling {
-                limit: LONG,
                 allowed: Semaphore::new(0),
                 batches: Mutex::default(),
             });

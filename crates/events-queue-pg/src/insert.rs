@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::database::Database;
 use crate::error::postgres;
 use crate::gather::Shared;
-use crate::pools::Limit;
 use crate::register::{Queues, register_default};
 use crate::row::{Json, micros, rank, seconds, uuid};
 
@@ -32,10 +31,6 @@ impl Shared for Publishing {
     fn weight(request: &Self::Request) -> Option<usize> {
         let keyed = request.iter().any(|row| row.keyed);
         (!keyed).then_some(request.len())
-    }
-
-    fn limit(&self) -> Limit {
-        self.0.limit()
     }
 
     fn bytes(request: &Self::Request) -> usize {

@@ -17,7 +17,9 @@ const PATIENCE: &str = "200";
 /// A subscription asks again instead, so that it keeps no connection while it waits.
 const NO_PATIENCE: &str = "1";
 const AS_LONG_AS_IT_TAKES: &str = "0";
-const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// Each refusal is a line in the server's log: the pauses double up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Queues that were registered just now.
 #[derive(Debug, Default)]
@@ -36,39 +38,41 @@ pub(crate) async fn register(
     group: Option<&GroupName>,
 ) -> Result<Registration> {
     let until = db.limit().until;
+    let mut pause = SHORTEST_PAUSE;
     loop {
-        match try_register(db, channel, group).await {
-            Err(error) if error.kind() == ErrorKind::Busy => {
-                let again = tokio::time::Instant::now() + ASK_AGAIN;
-                if again > until {
-                    return Err(error);
-                }
-                tokio::time::sleep_until(again).await;
-            }
-            answer => return answer,
+        if let Some(registration) = try_register(db, channel, group).await? {
+            return Ok(registration);
         }
+        let again = tokio::time::Instant::now() + pause;
+        if again > until {
+            return Err(held(Op::Subscribe, channel.as_str()));
+        }
+        tokio::time::sleep_until(again).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
 
+/// Registers a group, unless somebody else is registering one of this channel.
 async fn try_register(
     db: &Database,
     channel: &ChannelName,
     group: Option<&GroupName>,
-) -> Result<Registration> {
+) -> Result<Option<Registration>> {
     let group = group.map_or(DEFAULT_GROUP, GroupName::as_str);
     let values: Values<'_> = &[&channel.as_str(), &group];
     let known = db.query(Op::Subscribe, &db.sql.known, values).await?;
     if let [known] = &known[..] {
-        return registration(known, |_| Ok(false));
+        return registration(known, |_| Ok(false)).map(Some);
     }
     let register = (&*db.sql.register, values);
     let patience = [NO_PATIENCE, AS_LONG_AS_IT_TAKES];
-    let rows = locked(db, Op::Subscribe, channel.as_str(), patience, register).await?;
-    match &rows[..] {
-        [row, ..] => registration(row, |row| row.try_get(1)),
-        // Only a program without the lock can do that.
-        [] => Err(held(Op::Subscribe, channel.as_str())),
-    }
+    let Some(rows) = locked(db, Op::Subscribe, channel.as_str(), patience, register).await? else {
+        return Ok(None);
+    };
+    // Only a program without the lock can register it meanwhile.
+    let row = rows.first();
+    row.map(|row| registration(row, |row| row.try_get(1)))
+        .transpose()
 }
 
 fn registration(
@@ -97,6 +101,7 @@ pub(crate) async fn register_default(
     let values: Values<'_> = &[&channel];
     let register = (&*db.sql.register_default, values);
     let rows = locked(db, Op::Publish, channel, [PATIENCE; 2], register).await?;
+    let rows = rows.ok_or_else(|| held(Op::Publish, channel))?;
     for id in read(Op::Publish, &rows, |row| row.try_get(0))? {
         told.channels.push(channel.to_owned());
         told.ids.push(id);
@@ -105,14 +110,14 @@ pub(crate) async fn register_default(
 }
 
 /// Runs a statement while nobody else registers a group of this channel, with patience for those
-/// who do and for others.
+/// who do and for others; `None` if it was not enough.
 async fn locked(
     db: &Database,
     op: Op,
     channel: &str,
     [patience, then]: [&str; 2],
     (sql, values): (&str, Values<'_>),
-) -> Result<Vec<Row>> {
+) -> Result<Option<Vec<Row>>> {
     let statements = [
         (
             &*db.sql.register_lock,
@@ -121,8 +126,8 @@ async fn locked(
         (sql, values.to_vec()),
     ];
     match db.try_query_all(op, &statements).await? {
-        Ok(mut answers) => Ok(answers.pop().unwrap_or_default()),
-        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Err(held(op, channel)),
+        Ok(mut answers) => Ok(Some(answers.pop().unwrap_or_default())),
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(None),
         Err(error) => Err(postgres(op, error)),
     }
 }

@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use crate::database::Database;
 use crate::gather::Shared;
-use crate::pools::Limit;
 use crate::row::{micros, queue, rank, read, uuid};
 
 const READY: i16 = 0;
@@ -36,10 +35,6 @@ impl Shared for Settling {
     fn is_urgent(request: &Self::Request) -> bool {
         let mut verdicts = request.iter().map(|settlement| &settlement.verdict);
         verdicts.all(|verdict| matches!(verdict, StoreVerdict::Extend(_)))
-    }
-
-    fn limit(&self) -> Limit {
-        self.0.limit()
     }
 
     fn bytes(request: &Self::Request) -> usize {

@@ -39,6 +39,10 @@ impl Identity {
         })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Fails unless the path still leads to the file; a look is not repeated at once.
     pub(crate) fn check(&mut self) -> Result<()> {
         let fresh = self.found.is_some_and(|at| at.elapsed() < LOOK_EVERY);

@@ -14,7 +14,7 @@ use crate::writer::{Shared, closed};
 /// How long the writer's thread stays awake for the next caller at least: about as long as it takes
 /// to wake a thread, so that it costs no more than it can save.
 const AWAKE: Duration = Duration::from_micros(100);
-/// And at most. Between them it is as long as the last batch took: who waited for a flush has slept
+/// And at most. Between them it is as long as it last had work: who waited for a flush has slept
 /// meanwhile, and takes longer to come again.
 const AWAKE_AT_MOST: Duration = Duration::from_micros(250);
 

@@ -12,7 +12,9 @@ use crate::error::sqlite;
 
 /// The log is copied into the database whenever it has grown by this much, and then begins anew if
 /// nobody else uses it.
-pub(crate) const STEP_BYTES: u32 = 4 * 1024 * 1024;
+const STEP_BYTES: u32 = 4 * 1024 * 1024;
+/// What it grows to before it begins anew: commits go on while it is copied.
+pub(crate) const ROOM_BYTES: u32 = STEP_BYTES / 4 * 5;
 /// A log that flushed commits have made this long will get as long as a step. Making room for that
 /// costs about as much as it saves this many of them.
 const EARLY_BYTES: u32 = 512 * 1024;
@@ -22,6 +24,7 @@ pub(crate) const LIMIT_BYTES: u32 = 64 * 1024 * 1024;
 /// The log as the last commit of this process saw it.
 #[derive(Debug)]
 pub(crate) struct LogGauge {
+    page_bytes: u32,
     step: u32,
     limit: u32,
     /// Pages in the log; those that other processes wrote count too.
@@ -41,13 +44,17 @@ impl LogGauge {
     pub(crate) fn new(page_bytes: u32, flushed: bool) -> Self {
         let page_bytes = page_bytes.max(512);
         let step = STEP_BYTES / page_bytes;
-        let early = EARLY_BYTES / page_bytes;
         Self {
+            page_bytes,
             step,
             limit: LIMIT_BYTES / page_bytes,
             pages: AtomicU32::new(0),
             commits: AtomicU64::new(0),
-            long_at: AtomicU32::new(if flushed { early } else { step }),
+            long_at: AtomicU32::new(if flushed {
+                EARLY_BYTES / page_bytes
+            } else {
+                step
+            }),
             long: AtomicBool::new(false),
             wants_room: AtomicBool::new(flushed),
             waits_for_commit: AtomicBool::new(false),
@@ -59,7 +66,7 @@ impl LogGauge {
     pub(crate) fn committed(&self, pages: u32) {
         // A log that is shorter than before began anew, and nothing of it is copied.
         if pages < self.pages.swap(pages, Ordering::SeqCst) {
-            self.long_at.store(self.step, Ordering::SeqCst);
+            self.is_long_after(0);
         }
         self.commits.fetch_add(1, Ordering::SeqCst);
         let long = pages >= self.long_at.load(Ordering::SeqCst);
@@ -82,24 +89,39 @@ impl LogGauge {
         self.long.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether room is to be made for the log; answered once.
-    pub(crate) fn wants_room(&self) -> bool {
-        self.wants_room.swap(false, Ordering::SeqCst)
+    /// How much is to be added to the log before it is as long as it will be, in bytes; answered
+    /// once.
+    pub(crate) fn wants_room(&self) -> Option<u32> {
+        let pages = self.pages.load(Ordering::SeqCst);
+        let wanted = self.wants_room.swap(false, Ordering::SeqCst) && pages < self.step;
+        wanted.then(|| ROOM_BYTES.saturating_sub(pages * self.page_bytes))
     }
 
-    /// Room was made, or could not be.
-    pub(crate) fn room_was_made(&self) {
-        self.long_at.store(self.step, Ordering::SeqCst);
+    /// Room was made, or could not be and is to be made later.
+    pub(crate) fn room_was_made(&self, made: bool) {
+        self.wants_room.store(!made, Ordering::SeqCst);
+        let pages = self.pages.load(Ordering::SeqCst);
+        self.is_long_after(if made { 0 } else { pages });
     }
 
     /// So much of the log was dealt with: it is long when it has grown from there.
     pub(crate) fn dealt_with(&self, found: Checkpoint) {
-        let next = found.pages.saturating_add(self.step);
-        self.long_at.store(next, Ordering::SeqCst);
+        self.is_long_after(found.pages);
         // Unless it began anew meanwhile.
         if self.pages.load(Ordering::SeqCst) < found.pages {
-            self.long_at.store(self.step, Ordering::SeqCst);
+            self.is_long_after(0);
         }
+    }
+
+    /// The log is long when it has grown so much from here that something is to be done.
+    fn is_long_after(&self, pages: u32) {
+        let more = if self.wants_room.load(Ordering::SeqCst) {
+            EARLY_BYTES / self.page_bytes
+        } else {
+            self.step
+        };
+        self.long_at
+            .store(pages.saturating_add(more), Ordering::SeqCst);
     }
 
     /// Nobody could look at the log.
@@ -113,7 +135,7 @@ impl LogGauge {
     /// The next commit will be the first in the log. Nobody may be committing.
     pub(crate) fn begins_anew(&self) {
         self.pages.store(0, Ordering::SeqCst);
-        self.long_at.store(self.step, Ordering::SeqCst);
+        self.is_long_after(0);
     }
 
     /// Whether a log is too long to be left so.
@@ -258,15 +280,27 @@ mod tests {
     #[test]
     fn a_new_log_of_flushed_commits_is_long_early_and_only_once() {
         let gauge = LogGauge::new(4096, true);
-        gauge.committed(127);
+        gauge.committed(10);
+        // A rest changes nothing of that.
+        gauge.dealt_with(Checkpoint {
+            pages: 10,
+            copied: 10,
+            blocked: false,
+        });
+        gauge.committed(137);
         assert!(!gauge.became_long());
-        gauge.committed(128);
-        assert!(gauge.became_long() && gauge.wants_room() && !gauge.wants_room());
-        gauge.room_was_made();
+        gauge.committed(138);
+        assert!(gauge.became_long());
+        let bytes = Some(ROOM_BYTES - 138 * 4096);
+        assert_eq!((gauge.wants_room(), gauge.wants_room()), (bytes, None));
+        gauge.room_was_made(false);
+        gauge.committed(138 + 128);
+        assert!(gauge.became_long() && gauge.wants_room().is_some());
+        gauge.room_was_made(true);
         gauge.committed(gauge.step - 1);
         assert!(!gauge.became_long());
         gauge.committed(gauge.step);
-        assert!(gauge.became_long() && !gauge.wants_room());
+        assert!(gauge.became_long() && gauge.wants_room().is_none());
     }
 
     #[test]

@@ -20,16 +20,17 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use events_core::{Op, Result, block_on_until};
+use events_core::{ErrorKind, Op, Result, block_on_until};
 use rusqlite::Connection;
 
 use self::rest::Rest;
+use crate::SqliteConfig;
 use crate::error::sqlite;
+use crate::identity::Identity;
 use crate::job::{Kind, Terms};
-use crate::log::{Checkpoint, LogGauge, STEP_BYTES};
+use crate::log::{Checkpoint, LogGauge, ROOM_BYTES};
 use crate::open::connect_beside;
 use crate::writer::Shared;
-use crate::{Location, SqliteConfig};
 
 /// How long other processes' readers and writers are waited for while the writer is stopped.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -37,8 +38,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const FEW_PAGES: u32 = 256;
 /// How often it is tried to come that near to a writer that goes on.
 const MOST_COPIES: u32 = 5;
-/// What the log grows to before it begins anew: commits go on while it is copied.
-const ROOM_BYTES: u32 = STEP_BYTES / 4 * 5;
 /// Free pages are given back when they are so many, and a quarter of the file.
 const MANY_FREE_PAGES: i64 = 4096;
 /// Pages of one transaction that gives pages back.
@@ -61,6 +60,7 @@ impl Upkeep {
         writer: &Arc<Shared>,
         log: Arc<LogGauge>,
         config: SqliteConfig,
+        identity: Option<Identity>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let keeper = Keeper {
@@ -68,6 +68,7 @@ impl Upkeep {
             log: Arc::clone(&log),
             stop: Arc::clone(&stop),
             config,
+            identity,
             connection: None,
             healthy: true,
         };
@@ -103,6 +104,8 @@ struct Keeper {
     log: Arc<LogGauge>,
     stop: Arc<AtomicBool>,
     config: SqliteConfig,
+    /// The file of the writer; nothing is written to another one.
+    identity: Option<Identity>,
     /// Made when it is needed first.
     connection: Option<Connection>,
     healthy: bool,
@@ -115,8 +118,8 @@ impl Keeper {
             let commits = self.log.commits();
             rest.saw(commits, Instant::now());
             if self.log.became_long() {
-                if self.log.wants_room() {
-                    self.make_room();
+                if let Some(bytes) = self.log.wants_room() {
+                    self.make_room(bytes);
                 } else if self.attempt(Self::shorten).is_none() {
                     self.log.not_dealt_with();
                 }
@@ -155,20 +158,31 @@ impl Keeper {
     }
 
     /// For a log that is new and will be long. It does as well without.
-    fn make_room(&mut self) {
-        let stop = Arc::clone(&self.stop);
-        if let Location::File(path) = &self.config.location
-            && !room::is_there(path, ROOM_BYTES)
-            && let Some(writer) = self.writer.upgrade()
-            && let Ok(connection) = self.connection()
-        {
-            // The writer would wait for the lock longer than this takes.
-            let made = writer.while_paused(&stop, || room::make(connection, ROOM_BYTES));
-            if let Some(Err(error)) = made {
-                tracing::debug!(%error, "no room was made for the write-ahead log");
-            }
+    fn make_room(&mut self, bytes: u32) {
+        let made = self.try_make_room(bytes);
+        if let Err(error) = &made {
+            tracing::debug!(%error, "no room was made for the write-ahead log");
         }
-        self.log.room_was_made();
+        let later = made.is_err_and(|error| error.kind() == ErrorKind::Busy);
+        self.log.room_was_made(!later);
+    }
+
+    fn try_make_room(&mut self, bytes: u32) -> Result<()> {
+        let (Some(mut identity), Some(writer)) = (self.identity.clone(), self.writer.upgrade())
+        else {
+            return Ok(());
+        };
+        if room::is_there(identity.path(), ROOM_BYTES) {
+            return Ok(());
+        }
+        let stop = Arc::clone(&self.stop);
+        let connection = self.connection()?;
+        // It would wait for the lock longer than this takes.
+        let made = writer.while_paused(&stop, || {
+            identity.check_now()?;
+            room::make(connection, bytes, PATIENCE)
+        });
+        made.unwrap_or(Ok(()))
     }
 
     /// For a log that has grown: copies it, and lets it begin anew.

@@ -58,6 +58,7 @@ impl Writer {
                 .caused_by(e)
         };
         let log = database.log().cloned();
+        let identity = database.identity().cloned();
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             called: Condvar::new(),
@@ -69,7 +70,8 @@ impl Writer {
             upkeep: Mutex::default(),
         });
         if let Some(log) = log {
-            let upkeep = Upkeep::start(&shared, log, config.clone()).map_err(no_thread)?;
+            let upkeep =
+                Upkeep::start(&shared, log, config.clone(), identity).map_err(no_thread)?;
             *shared.upkeep.lock() = Some(upkeep);
         }
         let thread = Arc::clone(&shared);

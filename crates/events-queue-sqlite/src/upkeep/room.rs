@@ -6,6 +6,7 @@
 //! frames that it spilled, and commits write over them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use events_core::{Op, Result};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -17,15 +18,17 @@ const CACHE_PAGES: u32 = 10;
 
 /// Whether the log of a database is as long as `bytes` already.
 pub(super) fn is_there(database: &Path, bytes: u32) -> bool {
-    let mut log = database.as_os_str().to_owned();
+    // The log lies beside the file itself, whatever links lead to it.
+    let mut log = database.canonicalize().unwrap_or_default().into_os_string();
     log.push("-wal");
     let found = std::fs::metadata(PathBuf::from(log));
     found.is_ok_and(|log| log.len() >= u64::from(bytes))
 }
 
-/// Makes the log about `bytes` long; nothing is committed. The connection's cache stays small.
-pub(super) fn make(connection: &Connection, bytes: u32) -> Result<()> {
+/// Makes the log so many bytes longer, if nobody else has the lock; nothing is committed.
+pub(super) fn make(connection: &Connection, bytes: u32, patience: Duration) -> Result<()> {
     let fill = || {
+        connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
         // Rolled back when it is dropped.
         let spilled = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
@@ -33,5 +36,9 @@ pub(super) fn make(connection: &Connection, bytes: u32) -> Result<()> {
         spilled.execute(fill, [bytes])?;
         spilled.rollback()
     };
-    fill().map_err(|e| sqlite(Op::CleanUp, e))
+    let filled = fill();
+    connection
+        .busy_timeout(patience)
+        .and(filled)
+        .map_err(|e| sqlite(Op::CleanUp, e))
 }
