@@ -12,5 +12,6 @@ mod locks;
 mod memory;
 mod model;
 mod peer;
+mod pragmas;
 mod upkeep;
 mod watch;

@@ -17,6 +17,7 @@ mod postgres_load;
 mod postgres_registration;
 mod postgres_roles;
 mod postgres_wakes;
+mod promises;
 mod quick_start;
 mod suspect;
 mod transaction;

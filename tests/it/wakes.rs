@@ -118,7 +118,7 @@ fn a_process_that_is_alone_rings_nothing() {
 
 /// A bell that is deleted, again and again, costs at most the floor.
 #[test]
-fn a_deleted_bell_delays_an_event_by_the_floor_at_most() {
+fn g9_a_deleted_bell_delays_an_event_by_the_floor_at_most() {
     let publisher = Publisher::new();
     let listener = Listener::start(&publisher.path, FLOOR);
     let latencies = (0..200).map(|n| {

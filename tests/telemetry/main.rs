@@ -4,6 +4,7 @@
 
 mod metrics;
 mod recorder;
+mod secrets;
 mod spans;
 mod subscriber;
 

@@ -38,6 +38,9 @@ static KEPT: Mutex<BTreeMap<u64, Kept>> = Mutex::new(BTreeMap::new());
 
 static WARNED: Mutex<Vec<BTreeMap<&'static str, String>>> = Mutex::new(Vec::new());
 
+/// Every event of the library, whatever its level, as text.
+static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 static INSTALLED: LazyLock<()> = LazyLock::new(|| {
     let subscriber = tracing_subscriber::registry().with(Keeper);
     tracing::subscriber::set_global_default(subscriber).expect("nobody else installs one");
@@ -58,6 +61,15 @@ pub(crate) fn kept(name: &str, wanted: impl Fn(&Kept) -> bool) -> Vec<Kept> {
 pub(crate) fn warnings(field: &str, value: &str) -> Vec<BTreeMap<&'static str, String>> {
     let has = |fields: &&BTreeMap<_, String>| fields.get(field).is_some_and(|v| v == value);
     WARNED.lock().unwrap().iter().filter(has).cloned().collect()
+}
+
+/// The spans and events in which a text stands.
+pub(crate) fn mentions(text: &str) -> Vec<String> {
+    let logged = LOGGED.lock().unwrap().clone();
+    let spans: Vec<_> = all().values().map(|span| format!("{span:?}")).collect();
+    assert!(!logged.is_empty() && !spans.is_empty(), "nothing is kept");
+    let all = logged.into_iter().chain(spans);
+    all.filter(|one| one.contains(text)).collect()
 }
 
 fn all() -> MutexGuard<'static, BTreeMap<u64, Kept>> {
@@ -95,6 +107,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeper {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = BTreeMap::new();
         event.record(&mut Fields(&mut fields));
+        let target = event.metadata().target();
+        if target.starts_with("event") {
+            let text = format!("{target}: {fields:?}");
+            LOGGED.lock().unwrap().push(text);
+        }
         if *event.metadata().level() == Level::WARN {
             WARNED.lock().unwrap().push(fields.clone());
         }

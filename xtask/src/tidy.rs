@@ -2,6 +2,7 @@
 
 mod conformance;
 mod edges;
+mod guarantees;
 mod released;
 mod source;
 mod sql;
@@ -85,6 +86,7 @@ pub(crate) fn run() -> Result<()> {
         findings.extend(sql::check(file));
     }
     findings.extend(conformance::check(&files));
+    findings.extend(guarantees::check(&files));
     findings.extend(released::check_folder(&root.join("migrations"))?);
 
     for finding in &findings {

@@ -33,7 +33,7 @@ async fn changes_nothing<T>(place: &Place, look: impl AsyncFn() -> T) {
 }
 
 #[tokio::test]
-async fn looks() {
+async fn g11_looks() {
     for place in places().await {
         dead(&place, 2).await;
         place.channel.publish("orders", 1).await.unwrap();
@@ -81,7 +81,7 @@ async fn both_or_none(call: impl Fn(&Place) -> Pending<u64>, requeues: bool) {
 }
 
 #[tokio::test]
-async fn requeue() {
+async fn g11_requeue() {
     both_or_none(
         |place| place.channel.admin().unwrap().requeue(orders(), None),
         true,
@@ -90,7 +90,7 @@ async fn requeue() {
 }
 
 #[tokio::test]
-async fn purge() {
+async fn g11_purge() {
     both_or_none(
         |place| place.channel.admin().unwrap().purge_dead(orders(), None),
         false,
@@ -99,7 +99,7 @@ async fn purge() {
 }
 
 #[tokio::test]
-async fn subscribe_group() {
+async fn g11_subscribe_group() {
     for place in places().await {
         let group = |polls: usize| format!("group_{polls}");
         at_each_poll(

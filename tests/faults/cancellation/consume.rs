@@ -26,7 +26,7 @@ async fn rest(place: &Place, many: u64) -> Vec<(usize, u32)> {
 }
 
 #[tokio::test]
-async fn iter_events() {
+async fn g11_iter_events() {
     for place in places().await {
         place.channel.publish("orders", 0).await.unwrap();
         let attempt = async |polls| {
@@ -50,7 +50,7 @@ async fn iter_events() {
 
 /// `next` is dropped again and again, and the stream yields everything in order.
 #[tokio::test]
-async fn next_of_a_stream_that_goes_on() {
+async fn g11_next_of_a_stream_that_goes_on() {
     const EVENTS: usize = 40;
     for place in places().await {
         for n in 0..EVENTS {
@@ -95,7 +95,7 @@ async fn next_of_a_stream_that_goes_on() {
 
 /// The stream is dropped with its `next`: only what was yielded stays held.
 #[tokio::test]
-async fn next_together_with_its_stream() {
+async fn g11_next_together_with_its_stream() {
     for place in places().await {
         const EVENTS: u64 = 6;
         for n in 0..EVENTS {
@@ -137,7 +137,7 @@ async fn next_together_with_its_stream() {
 }
 
 #[tokio::test]
-async fn listen() {
+async fn g11_listen() {
     for place in places().await {
         place.channel.publish("orders", 0).await.unwrap();
         let handled = Arc::new(AtomicUsize::new(0));
@@ -174,7 +174,7 @@ async fn listen() {
 
 /// Asking to stop is not taken back by dropping the future.
 #[tokio::test]
-async fn stop_and_stop_listener() {
+async fn g11_stop_and_stop_listener() {
     for place in places().await {
         for by_id in [false, true] {
             let attempt = async |polls| {

@@ -10,7 +10,7 @@ use crate::peer::{assert_sound, url};
 const MOST_POLLS: usize = 4;
 
 #[tokio::test]
-async fn open_and_migrate() {
+async fn g11_open_and_migrate() {
     let folder = tempfile::tempdir().unwrap();
     for polls in 0..MOST_POLLS {
         let file = folder.path().join(format!("{polls}.db"));

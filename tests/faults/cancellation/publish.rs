@@ -35,7 +35,7 @@ async fn adds_all_or_none(size: u64, publish: impl AsyncFn(&Place, usize) -> Opt
 }
 
 #[tokio::test]
-async fn publish() {
+async fn g11_publish() {
     adds_all_or_none(1, async |place, polls| {
         try_at(polls, place.channel.publish("orders", polls))
             .await
@@ -45,7 +45,7 @@ async fn publish() {
 }
 
 #[tokio::test]
-async fn publish_with_an_id_of_the_callers() {
+async fn g11_publish_with_an_id_of_the_callers() {
     for place in places().await {
         // Dropped or not, publishing the id again stores it once.
         let options =
@@ -69,7 +69,7 @@ async fn publish_with_an_id_of_the_callers() {
 }
 
 #[tokio::test]
-async fn publish_many() {
+async fn g11_publish_many() {
     adds_all_or_none(3, async |place, polls| {
         let events = (0..3).map(|n| NewEvent::new("orders", n));
         try_at(polls, place.channel.publish_many(events))
@@ -81,7 +81,7 @@ async fn publish_many() {
 
 /// The transaction is the caller's: it can be committed with what was sent, all of it or nothing.
 #[tokio::test]
-async fn publish_in_a_transaction_on_postgres() {
+async fn g11_publish_in_a_transaction_on_postgres() {
     use event_channels::postgres::TransactionalPublish as _;
     use event_channels::postgres::tokio_postgres::{self, NoTls};
 

@@ -8,7 +8,7 @@ use events_testkit::next;
 use super::place::{NEVER, at_each_poll, places, try_at};
 
 #[tokio::test]
-async fn ack() {
+async fn g11_ack() {
     for place in places().await {
         let message = std::cell::RefCell::new(None);
         let attempt = async |polls| {
@@ -46,7 +46,7 @@ async fn ack() {
 }
 
 #[tokio::test]
-async fn nack() {
+async fn g11_nack() {
     for place in places().await {
         let message = std::cell::RefCell::new(None);
         let attempt = async |polls| {
@@ -94,7 +94,7 @@ async fn nack() {
 }
 
 #[tokio::test]
-async fn extend() {
+async fn g11_extend() {
     for place in places().await {
         let held = place.held(0).await;
         let extend = async |polls| try_at(polls, place.channel.extend(&held, NEVER)).await;

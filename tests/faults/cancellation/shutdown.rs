@@ -6,7 +6,7 @@ use events_testkit::{cancel_at, next};
 use super::place::{MANY, places};
 
 #[tokio::test]
-async fn shutdown() {
+async fn g11_shutdown() {
     for polls in 0..MANY {
         let mut all_ended = true;
         for place in places().await {

@@ -82,7 +82,7 @@ fn cases(text: &str) -> Option<Vec<String>> {
 }
 
 /// Whether `path.rs::name` is a test, or `module::name` a case of the suite.
-fn exists<'a>(test: &str, text_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+pub(super) fn exists<'a>(test: &str, text_of: impl Fn(&str) -> Option<&'a str>) -> bool {
     let Some((place, name)) = test.rsplit_once("::") else {
         return false;
     };

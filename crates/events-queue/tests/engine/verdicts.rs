@@ -300,3 +300,46 @@ async fn without_retention_a_second_verdict_is_answered_from_memory() {
     let (acked, nacked) = (Settled::AlreadyAcked, Settled::AlreadyNacked);
     assert_eq!(answers, [acked, acked, nacked, nacked]);
 }
+
+/// Verdicts that are waited for on a thread, or only started, are recorded and noted; where the ack
+/// has deleted the row nobody else could tell.
+#[tokio::test]
+async fn a_verdict_that_is_waited_for_or_only_started_stands() {
+    let store = ScriptedStore::by(events_queue::Clock::system(), Duration::ZERO);
+    let backend = start(&store, calm());
+    publish(&backend, 0..2).await;
+    let mut stream = subscribe(&backend, 2).await;
+    let (waited, started) = (next(&mut stream).await, next(&mut stream).await);
+    let answers = backend.settle(vec![settlement(&waited, Verdict::Ack)]);
+    let answers = answers.wait().unwrap();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(*answers[0].as_ref().unwrap(), Settled::Recorded);
+    backend
+        .settle(vec![settlement(&started, Verdict::Ack)])
+        .detach();
+    for message in [&waited, &started] {
+        let again = settle(&backend, message, Verdict::Ack).await;
+        assert_eq!(again.unwrap(), Settled::AlreadyAcked);
+    }
+}
+
+/// A later verdict that fails, or is not even asked for, takes nothing from the one that stands.
+#[tokio::test]
+async fn a_later_verdict_that_fails_leaves_the_first_one_standing() {
+    let store = ScriptedStore::by(events_queue::Clock::system(), Duration::ZERO);
+    let backend = start(&store, calm());
+    publish(&backend, 0..1).await;
+    let mut stream = subscribe(&backend, 1).await;
+    let message = next(&mut stream).await;
+    settle(&backend, &message, Verdict::Ack).await.unwrap();
+    for later in [Verdict::Extend(Duration::from_secs(1)), Verdict::Ack] {
+        store.fail_settlements(&[ErrorKind::Unavailable]);
+        let failed = backend.settle(vec![settlement(&message, later.clone())]);
+        assert_eq!(failed.await.unwrap_err().kind(), ErrorKind::Unavailable);
+        let again = settle(&backend, &message, Verdict::Ack).await;
+        assert_eq!(again.unwrap(), Settled::AlreadyAcked, "after {later:?}");
+        drop(backend.settle(vec![settlement(&message, later.clone())]));
+        let again = settle(&backend, &message, Verdict::Ack).await;
+        assert_eq!(again.unwrap(), Settled::AlreadyAcked, "after {later:?}");
+    }
+}
