@@ -8,10 +8,10 @@ use events_core::{Error, ErrorKind, Op, Result, TableName};
 
 use crate::{Dialect, all};
 
-/// Writes [`files`] to the folder `dir`, as [`write`] does.
+/// Writes [`files`] to the folder `dir`, as [`write()`] does.
 ///
 /// # Errors
-/// Those of [`write`].
+/// Those of [`write()`].
 pub fn export(dialect: Dialect, table: &TableName, dir: &Path) -> Result<Vec<PathBuf>> {
     write(dir, files(dialect, table))
 }

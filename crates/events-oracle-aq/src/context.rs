@@ -1,6 +1,6 @@
 //! What all parts of one backend share: settings, found queues, and who holds what.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -74,8 +74,6 @@ pub(crate) struct Context {
     holds: Mutex<HashMap<i64, Arc<Hold>>>,
     verdicts: Verdicts,
     found: Mutex<HashMap<String, Queue>>,
-    /// Channels that are known to have a group.
-    grouped: Mutex<HashSet<ChannelName>>,
 }
 
 /// What a verdict is answered: at once, or when the session has done it.
@@ -97,7 +95,6 @@ impl Context {
             holds: Mutex::default(),
             verdicts: Verdicts::default(),
             found: Mutex::default(),
-            grouped: Mutex::default(),
             config,
         })
     }
@@ -120,20 +117,17 @@ impl Context {
     /// Registers a group; true when it was not.
     pub(crate) fn register(&self, session: &Session, op: Op, group: &Group) -> Result<bool> {
         let queue = self.queue(session, op, &group.channel)?;
-        let new = group::register(session, op, &queue, group, &self.queue_name)?;
-        self.grouped.lock().insert(group.channel.clone());
-        Ok(new)
+        group::register(session, op, &queue, group, &self.queue_name)
     }
 
     /// Takes a group off; false when it was not registered.
     pub(crate) fn unregister(&self, session: &Session, group: &Group) -> Result<bool> {
         let queue = self.queue(session, Op::Admin, &group.channel)?;
-        self.grouped.lock().remove(&group.channel);
         group::unregister(session, &queue, group)
     }
 
     /// Registers the default group of a channel that has no group. Without one the server would
-    /// refuse what is published, or keep it for nobody.
+    /// refuse what is published, or keep it for nobody; so it is looked for each time.
     pub(crate) fn have_group(
         &self,
         session: &Session,
@@ -141,21 +135,15 @@ impl Context {
         channel: &ChannelName,
     ) -> Result<()> {
         let queue = self.queue(session, op, channel)?;
-        if !queue.multiple || self.grouped.lock().contains(channel) {
+        if !queue.multiple {
             return Ok(());
         }
         let groups = group::registered(session, op, &queue)?;
         if groups.iter().any(|group| group.channel == *channel) {
-            self.grouped.lock().insert(channel.clone());
             return Ok(());
         }
         let default = Group::new(channel.clone(), None);
         self.register(session, op, &default).map(drop)
-    }
-
-    /// What was known of groups is not so.
-    pub(crate) fn look_for_groups_again(&self) {
-        self.grouped.lock().clear();
     }
 
     /// Notes a message that a session of this desk holds.

@@ -108,20 +108,14 @@ impl Group {
 
     /// Which messages its consumers ask for.
     pub(crate) fn condition(&self, names: &QueueName) -> String {
-        format!(
-            "{} OR tab.corrid = '{}'",
-            names.condition(&self.channel),
-            self.own()
-        )
+        names.correlations("tab.corrid", &[self.channel.as_str(), &self.own()])
     }
 
-    /// Which messages its subscriber gets: what its consumers ask for, and its dead letters.
+    /// Which messages its subscriber gets: what its consumers ask for, and its dead letters. A rule
+    /// names the properties of a message as such.
     fn rule(&self, names: &QueueName) -> String {
-        format!(
-            "{} OR tab.corrid = '{}'",
-            self.condition(names),
-            self.dead()
-        )
+        let wanted = [self.channel.as_str(), &self.own(), &self.dead()];
+        names.correlations("corrid", &wanted)
     }
 }
 
@@ -246,11 +240,11 @@ mod tests {
         let billing = group("orders", "billing");
         assert_eq!(
             billing.rule(&names),
-            "tab.corrid = 'orders' OR tab.corrid = 'orders@billing' OR tab.corrid = '!orders@billing'"
+            "corrid IN ('orders', 'orders@billing', '!orders@billing')"
         );
         assert_eq!(
             group("orders", "").condition(&names),
-            "tab.corrid = 'orders' OR tab.corrid = 'orders@'"
+            "tab.corrid IN ('orders', 'orders@')"
         );
     }
 

@@ -1,5 +1,6 @@
 //! Events on their way into queues.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use events_core::telemetry::Count;
@@ -86,8 +87,8 @@ fn check(
 
 fn store(context: &Context, session: &Session, events: &[(EventId, Checked)]) -> Result<()> {
     let mut messages = Vec::with_capacity(events.len());
+    have_groups(context, session, events)?;
     for (_, event) in events {
-        context.have_group(session, Op::Publish, &event.channel)?;
         let message = Outgoing {
             queue: context.queue(session, Op::Publish, &event.channel)?,
             body: event.body.clone(),
@@ -103,14 +104,19 @@ fn store(context: &Context, session: &Session, events: &[(EventId, Checked)]) ->
     if enqueued.as_ref().is_err_and(is_without_recipients) {
         // The last group was taken off since it was looked for.
         session.rollback(Op::Publish)?;
-        context.look_for_groups_again();
-        for (_, event) in events {
-            context.have_group(session, Op::Publish, &event.channel)?;
-        }
+        have_groups(context, session, events)?;
         enqueued = message::try_enqueue(session, &messages);
     }
     enqueued.map_err(|error| oracle_error(Op::Publish, context.name, error))?;
     session.commit(Op::Publish)
+}
+
+/// Looks for groups once for each channel.
+fn have_groups(context: &Context, session: &Session, events: &[(EventId, Checked)]) -> Result<()> {
+    let channels: BTreeSet<&ChannelName> = events.iter().map(|(_, event)| &event.channel).collect();
+    channels
+        .into_iter()
+        .try_for_each(|channel| context.have_group(session, Op::Publish, channel))
 }
 
 /// The most bytes of an event in a queue like this, when the queue and not we set it.

@@ -50,11 +50,17 @@ impl QueueName {
     /// The correlation is compared exactly: as a pattern, `_` and `%` would match other channels.
     /// A message without one was put by another program; in a channel's own queue it is the channel's.
     pub(crate) fn condition(&self, channel: &ChannelName) -> String {
-        let own = format!("tab.corrid = '{channel}'");
+        self.correlations("tab.corrid", &[channel.as_str()])
+    }
+
+    /// Which messages have one of these correlations in a column, or none in a channel's own queue.
+    /// The server joins it to its own conditions: OR needs parentheses.
+    pub(crate) fn correlations(&self, column: &str, wanted: &[&str]) -> String {
+        let list = wanted.join("', '");
         if self.is_template() {
-            format!("{own} OR tab.corrid IS NULL")
+            format!("({column} IN ('{list}') OR {column} IS NULL)")
         } else {
-            own
+            format!("{column} IN ('{list}')")
         }
     }
 }
@@ -196,11 +202,11 @@ mod tests {
         assert_eq!(name.of(&channel("orders")), "APP.EVT_ORDERS");
         assert_eq!(
             name.condition(&channel("orders")),
-            "tab.corrid = 'orders' OR tab.corrid IS NULL"
+            "(tab.corrid IN ('orders') OR tab.corrid IS NULL)"
         );
         let one = QueueName::parse("Evt").unwrap();
         assert_eq!(one.of(&channel("orders")), "EVT");
-        assert_eq!(one.condition(&channel("a_b")), "tab.corrid = 'a_b'");
+        assert_eq!(one.condition(&channel("a_b")), "tab.corrid IN ('a_b')");
     }
 
     #[test]

@@ -142,27 +142,32 @@ fn the_default_group_is_registered_only_where_there_is_none() {
 /// The server stores nothing for nobody, and says so; the event is then the default group's.
 #[test]
 fn what_is_published_after_the_last_group_is_taken_off_is_the_default_groups() {
-    let database = Database::empty();
-    let publisher = grouped(&database, |_| {});
-    let other = events_oracle_aq::open(with_groups(&database)).unwrap();
-    register(&publisher, "orders", Some("billing"));
-    publish(&publisher, "orders", 1);
-    let take_off = || other.unregister_group(channel("orders"), Some(group("billing")));
-    assert!(take_off().wait().unwrap());
-    assert!(!take_off().wait().unwrap());
-    assert!(
-        stats(&publisher, "orders").is_empty(),
-        "its events went with it"
-    );
-    let events = [NewEvent::new("orders", 2), NewEvent::new("mail", 3)];
-    publisher.publish(events.to_vec()).wait().unwrap();
-    let message = next(&mut subscribe(&other, "orders"));
-    assert_eq!(message.payload, 2);
-    let error = publisher
-        .publish(vec![NewEvent::new("a".repeat(63), 1)])
-        .wait()
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    for flavour in [Flavour::Aq, Flavour::TxEventQ] {
+        let database = Database::empty();
+        let change = |config: &mut AqConfig| config.flavour = flavour;
+        let publisher = grouped(&database, change);
+        let mut config = with_groups(&database);
+        change(&mut config);
+        let other = events_oracle_aq::open(config).unwrap();
+        register(&publisher, "orders", Some("billing"));
+        publish(&publisher, "orders", 1);
+        let take_off = || other.unregister_group(channel("orders"), Some(group("billing")));
+        assert!(take_off().wait().unwrap());
+        assert!(!take_off().wait().unwrap());
+        assert!(
+            stats(&publisher, "orders").is_empty(),
+            "its events went with it"
+        );
+        let events = [NewEvent::new("orders", 2), NewEvent::new("mail", 3)];
+        publisher.publish(events.to_vec()).wait().unwrap();
+        let message = next(&mut subscribe(&other, "orders"));
+        assert_eq!(message.payload, 2);
+        let error = publisher
+            .publish(vec![NewEvent::new("a".repeat(63), 1)])
+            .wait()
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
 }
 
 /// Neither names that are alike, nor other channels of the same queue.

@@ -269,7 +269,7 @@ fn letters(
             .execute_named(&[
                 ("visibility", &2),
                 ("wait_seconds", &0),
-                ("deq_condition", &"tab.corrid = '!orders'"),
+                ("deq_condition", &"tab.corrid IN ('!orders')"),
                 ("consumer_name", &None::<String>),
                 ("queue_name", &database.queue),
                 ("found", &number),

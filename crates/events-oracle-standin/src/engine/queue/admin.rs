@@ -243,7 +243,10 @@ impl Run<'_> {
             Ok(expression) => self.value(expression)?.text()?.map(str::to_owned),
             Err(_) => None,
         };
-        let rule = rule.as_deref().map(condition::correlations).transpose()?;
+        let rule = rule.as_deref();
+        let rule = rule
+            .map(|rule| condition::correlations(rule, "corrid"))
+            .transpose()?;
         let rule = rule.map(|list| serde_json::json!(list).to_string());
         let made = self.store.db().execute(
             "INSERT OR IGNORE INTO subscribers (queue, name, rule) VALUES (?1, ?2, ?3)",

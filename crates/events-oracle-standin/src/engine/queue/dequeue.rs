@@ -42,7 +42,7 @@ impl Run<'_> {
         }
         let correlations = match self.field("v_opts.deq_condition").text()? {
             None => None,
-            Some(text) => Some(condition::correlations(text)?),
+            Some(text) => Some(condition::correlations(text, "tab.corrid")?),
         };
         let msgid = match self.field("v_opts.msgid") {
             Value::Null => None,

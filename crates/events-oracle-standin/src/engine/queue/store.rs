@@ -204,7 +204,13 @@ impl Store {
         let names: Vec<Option<String>> = all
             .query_map(params![queue.name, correlation], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
-        if names.is_empty() {
+        // A transactional event queue may keep it for nobody, so it is taken for one that does.
+        let classic = || {
+            let sql = "SELECT flavour = 'classic' FROM queue_tables WHERE name = ?1";
+            self.db
+                .query_row(sql, [&queue.table], |row| row.get::<_, bool>(0))
+        };
+        if names.is_empty() && classic()? {
             return Err(OraError::new(24033, "no recipients for message"));
         }
         Ok(names)
