@@ -15,7 +15,7 @@ const SUPPRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/odpi.supp")
 /// whether it passes is told by the run without valgrind, and here only that all ran to their end.
 ///
 /// # Panics
-/// When there was an invalid access, or the tests did not end by themselves.
+/// When there was an invalid access, the tests did not end by themselves, or none of them passed.
 pub fn sees_no_invalid_access(test: &str, arguments: &[&str]) {
     if !long(test) {
         return;
@@ -49,6 +49,10 @@ pub fn sees_no_invalid_access(test: &str, arguments: &[&str]) {
         .lines()
         .find(|line| line.starts_with("test result: "));
     let summary = summary.unwrap_or_else(|| panic!("the tests did not end: {results}"));
+    assert!(
+        !summary.contains(" 0 passed;"),
+        "nothing was run: {summary}"
+    );
     let said = format!(
         "{test}: {} processes, no invalid access: {summary}\n",
         logs.len()
