@@ -126,7 +126,7 @@ impl Context {
         group::unregister(session, &queue, group)
     }
 
-    /// Registers the default group of a channel that has no group. Without one the server would
+    /// Registers the default group of a channel, in a queue with groups, that has none. Without one the server would
     /// refuse what is published, or keep it for nobody; so it is looked for each time.
     pub(crate) fn have_group(
         &self,
@@ -135,9 +135,6 @@ impl Context {
         channel: &ChannelName,
     ) -> Result<()> {
         let queue = self.queue(session, op, channel)?;
-        if !queue.multiple {
-            return Ok(());
-        }
         let groups = group::registered(session, op, &queue)?;
         if groups.iter().any(|group| group.channel == *channel) {
             return Ok(());

@@ -111,8 +111,11 @@ fn store(context: &Context, session: &Session, events: &[(EventId, Checked)]) ->
     session.commit(Op::Publish)
 }
 
-/// Looks for groups once for each channel.
+/// Where there are groups, sees to it that each channel has one.
 fn have_groups(context: &Context, session: &Session, events: &[(EventId, Checked)]) -> Result<()> {
+    if !context.config.groups {
+        return Ok(());
+    }
     let channels: BTreeSet<&ChannelName> = events.iter().map(|(_, event)| &event.channel).collect();
     channels
         .into_iter()
